@@ -1,0 +1,5 @@
+"""`python -m rtparse` is the `rtparse` command."""
+
+from rtparse.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""The 20 LIP classes, their colours and their mirror pairs: the one place that names them.
+
+Order as in the Look Into Person dataset (Gong et al., CVPR 2017). Left and right are the person's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.errors import UsageError
+
+CLASSES: tuple[str, ...] = (
+    "background",
+    "hat",
+    "hair",
+    "glove",
+    "sunglasses",
+    "upper-clothes",
+    "dress",
+    "coat",
+    "socks",
+    "pants",
+    "jumpsuits",
+    "scarf",
+    "skirt",
+    "face",
+    "left-arm",
+    "right-arm",
+    "left-leg",
+    "right-leg",
+    "left-shoe",
+    "right-shoe",
+)
+NUM_CLASSES = len(CLASSES)
+IGNORE_LABEL = 255
+"""Label of pixels that neither train nor count."""
+
+MIRROR_PAIRS: tuple[tuple[int, int], ...] = ((14, 15), (16, 17), (18, 19))
+"""Classes that change places when an image is mirrored."""
+
+PALETTE_RGB: NDArray[np.uint8] = np.array(
+    [
+        (0, 0, 0),
+        (214, 39, 40),
+        (125, 72, 30),
+        (247, 182, 210),
+        (23, 190, 207),
+        (31, 119, 240),
+        (227, 26, 196),
+        (148, 103, 230),
+        (188, 189, 34),
+        (44, 110, 90),
+        (255, 127, 14),
+        (255, 222, 60),
+        (196, 120, 180),
+        (255, 176, 124),
+        (120, 220, 80),
+        (0, 150, 40),
+        (110, 205, 255),
+        (0, 90, 170),
+        (240, 240, 240),
+        (130, 130, 130),
+    ],
+    dtype=np.uint8,
+)
+"""(20, 3) uint8 RGB. Background is black and is never drawn over a frame."""
+
+
+def class_ids(names: Iterable[str]) -> tuple[int, ...]:
+    """Ids of class names, in the order given. Raises UsageError that names the unknown one and lists the 20."""
+    ids = []
+    for name in names:
+        if name not in CLASSES:
+            raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(CLASSES)}")
+        ids.append(CLASSES.index(name))
+    return tuple(ids)
+
+
+def mirror_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels (H, W) uint8 of the mirrored image: columns reversed, left and right parts exchanged. A new array."""
+    lut = np.arange(256, dtype=np.uint8)
+    for a, b in MIRROR_PAIRS:
+        lut[a], lut[b] = b, a
+    return lut[labels[:, ::-1]]

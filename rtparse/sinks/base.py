@@ -1,0 +1,27 @@
+"""What every sink offers, whatever it writes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rtparse.parsing import Parsing
+
+
+class Sink(Protocol):
+    """Takes parsings in order, from one thread.
+
+    A sink that makes a file writes beside its final name; `finish` renames, `abort` removes. Exactly one of the two is
+    called, once, also when `write` raised.
+    """
+
+    def write(self, parsing: Parsing) -> None:
+        """Take one parsing; the sink keeps no reference to it afterwards. Raises SinkError."""
+        ...
+
+    def finish(self) -> None:
+        """All is written (also after Ctrl-C or a damaged input): make it whole and give it its final name."""
+        ...
+
+    def abort(self) -> None:
+        """The work failed: leave nothing behind under the final name. Never raises."""
+        ...

@@ -1,0 +1,54 @@
+"""What every source offers, whatever it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Protocol, Self
+
+from rtparse.frame import Frame
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known before the first frame. Sizes are those of the upright picture; unknown values are None.
+
+    time_base: the tick of the stream's timestamps in seconds; Frame.pts is a multiple of it.
+    audio: whether the file carries sound that a sink may copy.
+    """
+
+    name: str
+    width: int | None = None
+    height: int | None = None
+    fps: Fraction | None = None
+    time_base: Fraction | None = None
+    frame_count: int | None = None
+    duration: float | None = None
+    live: bool = False
+    audio: bool = False
+
+
+class Source(Protocol):
+    """Frames in order. Iterate once, from one thread; a context manager.
+
+    damage: what was wrong with the input so far, one line each ("3 corrupt packets skipped"); read after iterating.
+    """
+
+    info: SourceInfo
+
+    @property
+    def damage(self) -> tuple[str, ...]: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """Free the source. Safe from another thread; a blocked iteration then ends. Calling it twice does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

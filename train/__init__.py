@@ -1,0 +1,1 @@
+"""Training: the network, its data, the loop and its evaluation. Needs the extra `train`."""
