@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import numpy as np
@@ -39,7 +39,7 @@ class Parsing:
     frame: Frame
     labels: NDArray[np.uint8]
     classes: tuple[str, ...] = CLASSES
-    palette_rgb: NDArray[np.uint8] = PALETTE_RGB
+    palette_rgb: NDArray[np.uint8] = field(default_factory=lambda: PALETTE_RGB)
 
     def ids(self, names: Iterable[str]) -> tuple[int, ...]:
         """Ids of class names, in the order given. Raises UsageError for an unknown one."""
@@ -75,13 +75,13 @@ class Parsing:
         people = self.labels[y : y + height, x : x + width]
         found: dict[str, tuple[int, int, int, int]] = {}
         for i in np.flatnonzero(self.shares()[1:]) + 1:
-            left, top, w, h = cv2.boundingRect(cv2.compare(people, float(i), cv2.CMP_EQ))
+            left, top, w, h = cv2.boundingRect((people == i).view(np.uint8))
             found[self.classes[i]] = (x + left, y + top, w, h)
         return found
 
     def rle(self, name: str) -> Rle:
         """The mask of one class in COCO run-length form. Raises UsageError for an unknown name."""
-        from pycocotools import mask as coco
+        from pycocotools import mask as coco  # type: ignore[import-untyped, unused-ignore]
 
         encoded = coco.encode(np.asfortranarray(self.mask(name), dtype=np.uint8))
         return Rle(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode("ascii"))
