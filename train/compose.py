@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse._cv import cv2
 from rtparse.classes import IGNORE_LABEL
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from rtparse._cv import cv2
 from rtparse.classes import IGNORE_LABEL, NUM_CLASSES
 from rtparse.errors import SourceError, UsageError
 from rtparse.train.compose import Pair
@@ -40,5 +40,7 @@ def read_pair(image_path: Path, label_path: Path) -> Pair:
         raise SourceError(f"{label_path} is {labels.shape}, its picture is {image.shape[:2]} (height, width)")
     unknown = np.setdiff1d(labels, [*range(NUM_CLASSES), IGNORE_LABEL])
     if unknown.size:
-        raise SourceError(f"{label_path} holds the ids {unknown.tolist()}, expected 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}")
+        raise SourceError(
+            f"{label_path} holds the ids {unknown.tolist()}, expected 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}"
+        )
     return Pair(image, labels)

@@ -1,0 +1,65 @@
+"""ImageNet weights for the encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtparse.errors import EngineError, UsageError
+from rtparse.train.resnet import ResNetEncoder, normalize_from_folded
+
+
+def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | None = None) -> None:
+    """Load a classifier's weights into an encoder, in place; its `fc` is left out.
+
+    path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or an
+        .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.
+    pictures: (N, 3, H, W) normalized, a few dozen real ones; wanted by a folded file only, to unfold it.
+    Raises UsageError for a missing file and EngineError for one of another network.
+    """
+    if path_or_url.startswith(("http://", "https://")):
+        state = torch.hub.load_state_dict_from_url(path_or_url, map_location="cpu", weights_only=True)
+        return _load_plain(encoder, state, path_or_url)
+    path = Path(path_or_url)
+    if not path.is_file():
+        raise UsageError(f"no file {path}", "give a .pth, .safetensors or .npz file, or its URL")
+    if path.suffix == ".npz":
+        if pictures is None:
+            raise UsageError(f"{path} has its BatchNorms folded", "give pictures to unfold it")
+        return _load_folded(encoder, path, pictures)
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return _load_plain(encoder, load_file(path), str(path))
+    return _load_plain(encoder, torch.load(path, map_location="cpu", weights_only=True), str(path))
+
+
+def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:
+    wanted = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    try:
+        encoder.load_state_dict(wanted)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise EngineError(f"{name} does not fit the encoder ({detail})", "give the file of the same ResNet") from None
+
+
+def _load_folded(encoder: ResNetEncoder, path: Path, pictures: Tensor) -> None:
+    with np.load(path, allow_pickle=False) as archive:
+        state = {key: torch.from_numpy(archive[key]) for key in archive.files if not key.startswith("fc.")}
+    weights = {key: value for key, value in state.items() if key.endswith(".weight")}
+    strange = encoder.load_state_dict(weights, strict=False).unexpected_keys
+    if strange:
+        raise EngineError(f"{path} does not fit the encoder (it has {strange[0]})", "give the file of the same ResNet")
+    biases = {norm_of(key.removesuffix(".bias")): value for key, value in state.items() if key.endswith(".bias")}
+    normalize_from_folded(encoder, biases, pictures)
+
+
+def norm_of(convolution: str) -> str:
+    """Name of the BatchNorm behind a convolution: conv2 -> bn2, downsample.0 -> downsample.1."""
+    if convolution.endswith("downsample.0"):
+        return convolution[:-1] + "1"
+    head, _, number = convolution.rpartition("conv")
+    return f"{head}bn{number}"
