@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -20,7 +19,7 @@ def save_checkpoint(model: CDLinkNet, path: Path, metadata: ModelMetadata) -> No
     props = metadata.to_props() | {"config": json.dumps(dataclasses.asdict(model.config))}
     beside = path.with_name(f".{path.name}.part")
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, beside, props)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def load_checkpoint(path: Path) -> tuple[CDLinkNet, ModelMetadata]:
@@ -33,7 +32,7 @@ def load_checkpoint(path: Path) -> tuple[CDLinkNet, ModelMetadata]:
     try:
         with safe_open(path, framework="pt") as archive:
             props = archive.metadata() or {}
-            state = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118: not a mapping
+            state = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise EngineError(f"{path} is no readable safetensors file ({error})") from None
     if "config" not in props:

@@ -17,7 +17,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 def pair_paths(folder: Path) -> list[tuple[Path, Path]]:
     """(image, label) paths of a folder with images/ and labels/, sorted by file name.
 
-    A label is the 8-bit PNG of the same stem. Raises UsageError for a folder without pairs or a picture without a label.
+    A label is the 8-bit PNG of the same stem. Raises UsageError for a folder without pairs or a picture without one.
     """
     images = sorted(path for path in (folder / "images").glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not images:

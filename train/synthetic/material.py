@@ -1,0 +1,154 @@
+"""Colours and woven or printed patterns of garments, skin, hair and things. None knows which class it will dress."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Color = tuple[float, float, float]
+"""Blue, green, red in 0..1."""
+
+PATTERNS = ("plain", "stripes", "checks", "dots", "noise", "gradient", "print", "melange")
+"""Kinds that the training sampler draws."""
+
+CLIP_PATTERNS = ("herringbone", "argyle")
+"""Kinds kept for the example clip: never drawn for training."""
+
+TILE = 128
+
+
+@dataclass(frozen=True)
+class Material:
+    """A repeating pattern. colors: at least one; scale: metres that one tile covers; turn: of the pattern, radians;
+    gloss: strength of the highlight, 0..1; folds: strength of soft wrinkles, 0..1."""
+
+    pattern: str
+    colors: tuple[Color, ...]
+    scale: float = 0.3
+    turn: float = 0.0
+    gloss: float = 0.1
+    folds: float = 0.5
+    seed: int = 0
+
+
+@lru_cache(maxsize=128)
+def tile(material: Material) -> NDArray[np.float32]:
+    """(128, 128, 3) float32 BGR 0..1, repeating seamlessly. Shared: do not write into it."""
+    rng = np.random.default_rng(material.seed)
+    y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) / TILE
+    colors = np.array(material.colors, np.float32)
+    pick = _choice(material.pattern, x, y, len(colors), rng)
+    whole = np.clip(pick, 0, len(colors) - 1)
+    low = np.floor(whole).astype(np.intp)
+    high = np.minimum(low + 1, len(colors) - 1)
+    mix = (whole - low)[..., None]
+    woven = colors[low] * (1 - mix) + colors[high] * mix
+    woven *= 1 + rng.normal(0, 0.03, (TILE, TILE, 1)).astype(np.float32)
+    return np.clip(woven, 0, 1).astype(np.float32)
+
+
+def _choice(
+    pattern: str, x: NDArray[np.float32], y: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Which colour each point takes: an index, fractions mix neighbours."""
+    last = max(count - 1, 1)
+    n = int(rng.integers(2, 9))
+    if pattern == "stripes":
+        share = rng.uniform(0.2, 0.8)
+        return ((x * n) % 1 > share).astype(np.float32) * (1 + (np.floor(x * n) % last))
+    if pattern == "checks":
+        share = rng.uniform(0.3, 0.7)
+        return (((x * n) % 1 > share).astype(np.float32) + ((y * n) % 1 > share)) * last / 2
+    if pattern == "dots":
+        radius = rng.uniform(0.2, 0.45)
+        row = np.floor(y * 2 * (n // 2 + 1))
+        near = np.hypot((x * n + 0.5 * (row % 2)) % 1 - 0.5, (y * 2 * (n // 2 + 1)) % 1 - 0.5) < radius
+        return near.astype(np.float32) * (1 + row % last)
+    if pattern in ("noise", "print", "melange"):
+        cells = {"noise": 12, "print": 6, "melange": 64}[pattern]
+        field = wrapped_noise(rng, TILE, cells)
+        level = (field - field.min()) / max(float(np.ptp(field)), 1e-6) * count
+        return np.floor(level) if pattern == "print" else level - 0.5
+    if pattern == "gradient":
+        return (1 - np.abs(2 * y - 1)).astype(np.float32) * last
+    if pattern == "herringbone":
+        slant = np.where((x * 4) % 1 < 0.5, x, -x)
+        return (((y + slant) * 12) % 1 > 0.5).astype(np.float32) * last
+    if pattern == "argyle":
+        diamond = np.abs((x * 3) % 1 - 0.5) + np.abs((y * 2) % 1 - 0.5)
+        line = np.abs(((x * 3 + y * 2) % 1) - 0.5) < 0.04
+        return np.where(line, last, (diamond < 0.5).astype(np.float32)).astype(np.float32)
+    return np.zeros_like(x)
+
+
+def wrapped_noise(rng: np.random.Generator, size: int, cells: int) -> NDArray[np.float32]:
+    """(size, size) float32 smooth noise of about unit range whose opposite edges meet."""
+    seeds = rng.normal(0, 1, (cells, cells)).astype(np.float32)
+    padded = np.pad(seeds, 2, mode="wrap")
+    step = size / cells
+    big = cv2.resize(padded, (round((cells + 4) * step), round((cells + 4) * step)), interpolation=cv2.INTER_CUBIC)
+    first = round(2 * step)
+    return np.asarray(big[first : first + size, first : first + size], np.float32)
+
+
+def random_color(rng: np.random.Generator) -> Color:
+    """Any hue; greys, blacks and whites as often as in a wardrobe."""
+    hue, saturation, value = rng.random(), rng.beta(1.1, 1.6), rng.beta(1.3, 1.2)
+    if rng.random() < 0.3:
+        saturation *= 0.15
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, 0.04 + 0.92 * value)
+    return blue, green, red
+
+
+def random_material(rng: np.random.Generator) -> Material:
+    """A garment's or an object's material. One distribution for all classes: colour must not tell the class."""
+    pattern = "plain" if rng.random() < 0.45 else str(rng.choice(PATTERNS))
+    colors = tuple(random_color(rng) for _ in range(1 if pattern == "plain" else int(rng.integers(2, 5))))
+    return Material(
+        pattern,
+        colors,
+        scale=float(np.exp(rng.uniform(np.log(0.06), np.log(0.8)))),
+        turn=float(rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])),
+        gloss=float(rng.beta(1, 4)),
+        folds=float(rng.uniform(0.1, 1)),
+        seed=int(rng.integers(1 << 31)),
+    )
+
+
+def random_skin(rng: np.random.Generator) -> Material:
+    """Skin from very light to very dark, with some redness and sallowness."""
+    light = np.array((0.70, 0.78, 0.93))
+    dark = np.array((0.09, 0.13, 0.22))
+    depth = rng.beta(1.1, 1.3)
+    color = np.exp(np.log(light) * (1 - depth) + np.log(dark) * depth) * rng.normal(1, 0.05, 3)
+    blue, green, red = np.clip(color, 0.03, 1)
+    return Material("plain", ((float(blue), float(green), float(red)),), gloss=float(rng.uniform(0.1, 0.35)), folds=0.1)
+
+
+def random_hair(rng: np.random.Generator) -> Material:
+    """Black, brown, blond, red, grey and white hair; sometimes dyed."""
+    tones = (
+        (0.05, 0.05, 0.06),
+        (0.08, 0.12, 0.2),
+        (0.15, 0.25, 0.4),
+        (0.35, 0.6, 0.78),
+        (0.1, 0.2, 0.5),
+        (0.7, 0.7, 0.7),
+    )
+    tone = np.array(tones[int(rng.choice(6, p=(0.3, 0.27, 0.17, 0.12, 0.06, 0.08)))]) if rng.random() < 0.94 else None
+    color = np.array(random_color(rng)) if tone is None else tone * rng.uniform(0.6, 1.3)
+    blue, green, red = np.clip(color, 0.01, 1)
+    streak = tuple(float(c) for c in np.clip(color * rng.uniform(0.5, 0.8), 0, 1))
+    return Material(
+        "melange",
+        ((float(blue), float(green), float(red)), (streak[0], streak[1], streak[2])),
+        scale=0.25,
+        gloss=float(rng.uniform(0.05, 0.3)),
+        folds=0.9,
+        seed=int(rng.integers(1 << 31)),
+    )
