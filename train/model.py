@@ -1,4 +1,4 @@
-"""C-DLinkNet, an encoder-decoder for human parsing (docs/model.md says where the paper leaves a choice and what we took).
+"""C-DLinkNet, an encoder-decoder for human parsing (docs/model.md says where the paper leaves a choice).
 
 Names follow the paper's figure 2: E1..E5 from the encoder, D5..D2 from the decoder, then the Smooth module.
 """

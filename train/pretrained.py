@@ -15,8 +15,8 @@ from rtparse.train.resnet import ResNetEncoder, normalize_from_folded
 def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | None = None) -> None:
     """Load a classifier's weights into an encoder, in place; its `fc` is left out.
 
-    path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or an
-        .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.
+    path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or
+        an .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.
     pictures: (N, 3, H, W) normalized, a few dozen real ones; wanted by a folded file only, to unfold it.
     Raises UsageError for a missing file and EngineError for one of another network.
     """
