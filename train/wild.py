@@ -1,7 +1,7 @@
 """`wild`: 200 composed landscape frames, the second validation set beside ccp-lip val.
 
 Frames of 1280x720 with 1 to 4 val people cut out by their masks, heights log-uniform from 0.15 to 1 of the frame, 30 %
-of the people cut at the waist by the frame's lower edge, backgrounds from other val photos with their person painted over.
+of the people cut at the waist by the lower edge, backgrounds from other val photos with their person painted over.
 Committed with its digest before any training; never change what it draws.
 """
 
