@@ -40,6 +40,8 @@ class Material:
 def tile(material: Material) -> NDArray[np.float32]:
     """(128, 128, 3) float32 BGR 0..1, repeating seamlessly. Shared: do not write into it."""
     rng = np.random.default_rng(material.seed)
+    if material.pattern in ("face", "beard"):
+        return _face(material)
     y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) / TILE
     colors = np.array(material.colors, np.float32)
     pick = _choice(material.pattern, x, y, len(colors), rng)
@@ -48,7 +50,7 @@ def tile(material: Material) -> NDArray[np.float32]:
     high = np.minimum(low + 1, len(colors) - 1)
     mix = (whole - low)[..., None]
     woven = colors[low] * (1 - mix) + colors[high] * mix
-    woven *= 1 + rng.normal(0, 0.03, (TILE, TILE, 1)).astype(np.float32)
+    woven *= 1 + 0.1 * (rng.random((TILE, TILE, 1), np.float32) - 0.5)
     return np.clip(woven, 0, 1).astype(np.float32)
 
 
@@ -124,7 +126,7 @@ def random_skin(rng: np.random.Generator) -> Material:
     """Skin from very light to very dark, with some redness and sallowness."""
     light = np.array((0.70, 0.78, 0.93))
     dark = np.array((0.09, 0.13, 0.22))
-    depth = rng.beta(1.1, 1.3)
+    depth = rng.beta(0.9, 1.5)
     color = np.exp(np.log(light) * (1 - depth) + np.log(dark) * depth) * rng.normal(1, 0.05, 3)
     blue, green, red = np.clip(color, 0.03, 1)
     return Material("plain", ((float(blue), float(green), float(red)),), gloss=float(rng.uniform(0.1, 0.35)), folds=0.1)
@@ -152,3 +154,36 @@ def random_hair(rng: np.random.Generator) -> Material:
         folds=0.9,
         seed=int(rng.integers(1 << 31)),
     )
+
+
+def _face(material: Material) -> NDArray[np.float32]:
+    """A head unrolled: columns go around it (the face is a quarter in), rows from crown to chin. colors: skin, hair, lips."""
+    skin, hair, lips = (np.array(c, np.float32) for c in material.colors)
+    fine = 2
+    head = np.empty((TILE * fine, TILE * fine, 3), np.float32)
+    head[:] = skin
+
+    def spot(around: float, up: float, wide: float, tall: float, color: NDArray[np.float32], turn: float = 0.0) -> None:
+        """An ellipse; around: radians from the front; up: share of the head's height; wide: radians."""
+        at = round((0.25 + around / (2 * np.pi)) * TILE * fine), round((1 - up) * TILE * fine)
+        axes = max(round(wide / (2 * np.pi) * TILE * fine), 1), max(round(tall * TILE * fine), 1)
+        cv2.ellipse(head, at, axes, turn, 0, 360, tuple(float(c) for c in color), -1, cv2.LINE_AA)
+
+    rosy = np.clip(skin * np.array((0.88, 0.9, 1.06), np.float32), 0, 1)
+    for sign in (-1.0, 1.0):
+        spot(sign * 0.62, 0.36, 0.3, 0.08, rosy)
+        spot(sign * 0.42, 0.515, 0.28, 0.045, skin * 0.82)
+    if material.pattern == "beard":
+        spot(0.0, 0.10, 1.0, 0.16, skin * 0.35 + hair * 0.6)
+        spot(0.0, 0.28, 0.34, 0.03, skin * 0.35 + hair * 0.6)
+    head = cv2.GaussianBlur(head, (0, 0), 2.0 * fine)
+    white, dark = np.full(3, 0.85, np.float32), np.full(3, 0.03, np.float32)
+    for sign in (-1.0, 1.0):
+        spot(sign * 0.42, 0.505, 0.19, 0.024, white)
+        spot(sign * 0.42, 0.505, 0.085, 0.025, dark)
+        spot(sign * 0.42, 0.528, 0.21, 0.009, skin * 0.4)
+        spot(sign * 0.44, 0.60, 0.25, 0.014, np.minimum(hair, skin * 0.6), sign * 6)
+        spot(sign * 0.10, 0.325, 0.05, 0.008, skin * 0.5)
+    spot(0.0, 0.20, 0.30, 0.026, lips)
+    spot(0.0, 0.205, 0.29, 0.005, lips * 0.5)
+    return np.asarray(np.clip(cv2.resize(head, (TILE, TILE), interpolation=cv2.INTER_AREA), 0, 1), np.float32)

@@ -72,21 +72,21 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
     x, y, z = (screen[:, i][mesh.faces] for i in range(3))
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
     inside = area > 0
-    chosen = (z.min(1) > NEAR) & (np.abs(area) > 1e-6) & (mesh.two_sided | ~inside)
-    chosen &= (x.max(1) >= 0) & (x.min(1) <= width - 1) & (y.max(1) >= 0) & (y.min(1) <= height - 1)
+    x_low, x_high, y_low, y_high = _least(x), -_least(-x), _least(y), -_least(-y)
+    chosen = (_least(z) > NEAR) & (np.abs(area) > 1e-6) & (mesh.two_sided | ~inside)
+    chosen &= (x_high >= 0) & (x_low <= width - 1) & (y_high >= 0) & (y_low <= height - 1)
     face = np.flatnonzero(chosen)
     x, y, inverse = x[face].astype(np.float64), y[face].astype(np.float64), 1 / z[face].astype(np.float64)
-    area = area[face].astype(np.float64)
 
-    # Edge i is opposite corner i; scaled so that the three functions are the barycentric weights.
-    a = (np.roll(y, -1, 1) - np.roll(y, -2, 1)) / -area[:, None]
-    b = (np.roll(x, -2, 1) - np.roll(x, -1, 1)) / -area[:, None]
+    # Function i vanishes on the edge opposite corner i; divided by its value at that corner it is the corner's weight.
+    a = np.roll(y, -1, 1) - np.roll(y, -2, 1)
+    b = np.roll(x, -2, 1) - np.roll(x, -1, 1)
     c = -(a * np.roll(x, -1, 1) + b * np.roll(y, -1, 1))
-    flip = np.sign(a * x + b * y + c)
-    a, b, c = a * flip, b * flip, c * flip
+    scale = 1 / (a * x + b * y + c)
+    a, b, c = a * scale, b * scale, c * scale
 
-    top = np.clip(np.ceil(y.min(1)), 0, height).astype(np.int32)
-    bottom = np.clip(np.floor(y.max(1)), -1, height - 1).astype(np.int32)
+    top = np.clip(np.ceil(y_low[face]), 0, height).astype(np.int32)
+    bottom = np.clip(np.floor(y_high[face]), -1, height - 1).astype(np.int32)
     rows = np.maximum(bottom - top + 1, 0)
     owner = np.repeat(np.arange(len(face)), rows)
     row = np.arange(len(owner)) - np.repeat(np.cumsum(rows) - rows - top, rows)
@@ -94,8 +94,8 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
     rest = b[owner] * row[:, None] + c[owner]
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = -rest / slope
-    left = np.where(slope > 1e-9, bound, -1.0).max(1)
-    right = np.where(slope < -1e-9, bound, float(width)).min(1)
+    left = -_least(np.where(slope > 1e-9, -bound, 1.0))
+    right = _least(np.where(slope < -1e-9, bound, float(width)))
     first = np.ceil(np.clip(left, 0, width)).astype(np.int32)
     count = np.maximum(np.floor(np.clip(right, -1, width - 1)).astype(np.int32) - first + 1, 0)
 
@@ -126,3 +126,8 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
         (1 / nearness[chosen_at]).astype(np.float32),
         inside[face[local]],
     )
+
+
+def _least(corners: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The smallest of three columns; much faster than min(1) on such narrow arrays."""
+    return np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2])
