@@ -8,11 +8,12 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse.metadata import ModelMetadata
+from rtparse.errors import EngineError
+from rtparse.metadata import SIZE_MULTIPLE, ModelMetadata
 
 
 class Engine(Protocol):
-    """A loaded model.
+    """A loaded model. Engines inherit from this class, which makes them context managers.
 
     kind: "onnxruntime", "torch", ...
     path: the model file, or "" for one that has none.
@@ -29,16 +30,31 @@ class Engine(Protocol):
         """Network input (N, 3, H, W) float32, normalized, to logits (N, classes, h, w) float32.
 
         Logits come at the network's own resolution (h = H/2, w = W/2 for C-DLinkNet) and belong to the caller.
-        Thread-safe. Raises EngineError for a size that is not on offer or a failed run.
+        Thread-safe. Raises EngineError for a size that is not on offer, a failed run, or an engine that is closed.
         """
         ...
 
     def close(self) -> None:
-        """Free the model. Calling it twice does nothing."""
+        """Free the model; runs in progress end well. Calling it twice does nothing."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
+
+
+def check_batch(batch: NDArray[np.float32], sizes: tuple[tuple[int, int], ...] | None) -> None:
+    """Raise EngineError unless `batch` is what `Engine.infer` takes."""
+    if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[0] == 0 or batch.shape[1] != 3:
+        raise EngineError(f"got a batch of shape {batch.shape} and dtype {batch.dtype}, expected (N, 3, H, W) float32")
+    height, width = batch.shape[2:]
+    if sizes is None:
+        if height == 0 or width == 0 or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
+            raise EngineError(f"got a network input of {height}x{width}", f"expected multiples of {SIZE_MULTIPLE}")
+    elif (height, width) not in sizes:
+        offered = ", ".join(f"{h}x{w}" for h, w in sizes)
+        raise EngineError(f"got a network input of {height}x{width}", f"the model offers {offered}")
