@@ -1,1 +1,66 @@
-"""See base.py."""
+"""Where frames come from. `open_source` finds the right one; base.py is the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rtparse.errors import UsageError
+from rtparse.frame import Frame
+from rtparse.sources.arrays import ArraySource
+from rtparse.sources.base import Source
+from rtparse.sources.convert import is_pil_image
+
+__all__ = ["open_source"]
+
+
+def open_source(spec: object, *, color: str = "bgr") -> Source:
+    """Open whatever holds frames; the caller closes the source (or uses it in a `with`).
+
+    spec: the path (str or Path) of a video file, an image file or a folder of images; a URL (http, https, rtsp, ...);
+        a camera's number (an int, or a str of digits); a single array, PIL image or Frame, or any iterable of them.
+    color: "bgr" or "rgb", the channel order of arrays; files, cameras and PIL images know their own.
+
+    Raises UsageError for a path that does not exist, a folder without images or a spec of another kind; SourceError for
+    what exists and cannot be read.
+    """
+    if isinstance(spec, int) and not isinstance(spec, bool) and spec >= 0:
+        return _camera(spec)
+    if isinstance(spec, str):
+        if re.fullmatch(r"[0-9]+", spec):
+            return _camera(int(spec))
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec):
+            from rtparse.sources.video import VideoSource
+
+            return VideoSource(spec)
+        return _file(Path(spec))
+    if isinstance(spec, Path):
+        return _file(spec)
+    if isinstance(spec, Frame) or is_pil_image(spec) or (isinstance(spec, np.ndarray) and spec.ndim != 4):
+        return ArraySource([spec], color=color)
+    if isinstance(spec, Iterable):
+        return ArraySource(spec, color=color)
+    raise UsageError(
+        f"cannot read frames from {spec!r}",
+        "expected a path, a URL, a camera's number, an image, or an iterable of images",
+    )
+
+
+def _file(path: Path) -> Source:
+    from rtparse.sources.images import IMAGE_SUFFIXES, ImageSource
+    from rtparse.sources.video import VideoSource
+
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {path}", "check the path")
+    if path.is_dir():
+        return ImageSource.of_folder(path)
+    return ImageSource((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+
+
+def _camera(index: int) -> Source:
+    from rtparse.sources.camera import CameraSource
+
+    return CameraSource(index)
