@@ -126,7 +126,7 @@ def test_sizes_off_the_stride_are_refused(size: tuple[int, int]) -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="tiny.*small"):
+    with pytest.raises(UsageError, match=r"tiny.*small"):
         build_model("tiny")
     with pytest.raises(UsageError, match=f"vgg.*{ENCODERS[0]}"):
         ResNetEncoder("vgg")

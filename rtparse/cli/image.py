@@ -1,0 +1,52 @@
+"""`rtparse image`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rtparse.cli import options
+
+
+@click.command("image")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@options.engine
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="[default: IN.parsed.png]")
+@options.outputs
+@options.verbosity
+@click.pass_context
+def command(
+    ctx: click.Context,
+    source: Path,
+    engine: str | None,
+    size: str,
+    output: Path | None,
+    view: str,
+    alpha: float,
+    classes: str | None,
+    masks: Path | None,
+    jsonl: Path | None,
+    rle: bool,
+    yes: bool,
+) -> None:
+    """Parse the picture IN and write what was found as a picture (.png, .jpg or .webp)."""
+    from rtparse.cli.work import SideOutputs, keep_existing, run
+    from rtparse.errors import UsageError
+    from rtparse.parser import Parser
+    from rtparse.render import Renderer
+    from rtparse.sinks import ImageSink
+    from rtparse.sources import open_source
+
+    if source.is_dir():
+        raise UsageError(f"{source} is a folder", f"parse it as a video: rtparse video {source}")
+    side = SideOutputs(masks, jsonl, rle, yes)
+    output = output or source.with_name(f"{source.stem}.parsed.png")
+    keep_existing(output, yes)
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    with Parser(engine, size=size) as parser, open_source(source) as opened:
+        parser.check_classes(names)
+        if opened.info.frame_count != 1:
+            raise UsageError(f"{source} is no single picture", f"parse it as a video: rtparse video {source}")
+        sinks = [*side.sinks(), ImageSink(output, Renderer(view, alpha=alpha, classes=names))]
+        ctx.exit(run(parser, opened, sinks, [output, *side.paths()]))

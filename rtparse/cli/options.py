@@ -1,0 +1,77 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.logging import RichHandler
+
+from rtparse.cli.terminal import console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _verbosity(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    logger = logging.getLogger("rtparse")
+    if param.name == "quiet":
+        console.quiet = True
+    else:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(RichHandler(console=console, show_path=False))
+
+
+def verbosity(command: F) -> F:
+    """-v and -q."""
+    command = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=_verbosity, help="Say more; show tracebacks."
+    )(command)
+    return click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_verbosity, help="Say errors only."
+    )(command)
+
+
+def engine(command: F) -> F:
+    """--engine and --size."""
+    command = click.option(
+        "--size",
+        default="auto",
+        show_default=True,
+        metavar="auto|HxW",
+        help="Network input; auto keeps the frame's aspect ratio at the model's pixel budget.",
+    )(command)
+    return click.option(
+        "--engine",
+        metavar="M",
+        help="Model file (.onnx, .safetensors) or registered name.  [default: the built-in one]",
+    )(command)
+
+
+def outputs(command: F) -> F:
+    """What is written besides the picture, and how the picture looks."""
+    options = [
+        click.option(
+            "--view",
+            type=click.Choice(["overlay", "labels", "cutout", "side-by-side"]),
+            default="overlay",
+            show_default=True,
+        ),
+        click.option(
+            "--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Strength of the overlay."
+        ),
+        click.option("--classes", metavar="face,hair", help="Show only these classes."),
+        click.option("--masks", type=click.Path(path_type=Path), metavar="DIR", help="Write class ids, a PNG a frame."),
+        click.option(
+            "--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="Write shares and boxes as JSON."
+        ),
+        click.option("--rle", is_flag=True, help="Add COCO run lengths to --jsonl."),
+        click.option("-y", "--yes", is_flag=True, help="Replace existing outputs."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
