@@ -1,4 +1,4 @@
-"""Speed on this machine: the bare engine, every stage on its own, and the whole pipeline, on the same frames in one run.
+"""Speed on this machine: the bare engine, each stage on its own, and the whole pipeline, on the same frames in one run.
 
 Machines drift, so engine and pipeline take turns, medians are reported, and the figure to watch is their ratio.
 """
@@ -57,7 +57,7 @@ class BenchReport:
 def bench(
     model: str | None, source: str, frames: int, on_progress: Callable[[str], None] = lambda what: None
 ) -> BenchReport:
-    """Measure on the first `frames` frames of a video file. Raises UsageError for a source that cannot be read twice."""
+    """Measure on the first `frames` frames of a video file. Raises UsageError for a live source."""
     info, sample = _sample(source, frames)
     with Parser(model) as parser, tempfile.TemporaryDirectory() as folder:
         engine = parser.engine
