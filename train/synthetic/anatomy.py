@@ -151,9 +151,10 @@ def both_legs(skeleton: Skeleton, body: Body, shares: NDArray[np.floating]) -> R
     front = np.cross(side, up)
     apart = left.centers - right.centers
     radius = left.half_depth
-    width = np.abs((apart * side).sum(1)) / 2 + radius
-    depth = np.abs((apart * front).sum(1)) / 2 + radius
-    return _rings(centers, side, front, np.maximum.accumulate(width * 0.97), depth)
+    # An ellipse around two circles must be deeper than they are.
+    width = np.abs((apart * side).sum(1)) / 2 + radius * 1.02
+    depth = np.abs((apart * front).sum(1)) / 2 + radius * 1.14
+    return _rings(centers, side, front, np.maximum.accumulate(width), depth)
 
 
 def head(skeleton: Skeleton, body: Body, heights: NDArray[np.floating]) -> Rings:

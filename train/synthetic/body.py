@@ -20,7 +20,7 @@ LEG = 0.2475
 """Thigh and shin length over body height; ankles are ANKLE above the sole, hips HIP to each side of the middle."""
 ANKLE = 0.042
 HIP = 0.052
-SHOULDER_UP, SHOULDER_OUT = 0.272, 0.098
+SHOULDER_UP, SHOULDER_OUT = 0.258, 0.098
 UPPER_ARM, FOREARM = 0.172, 0.152
 CHEST_UP, NECK_UP, HEAD_UP = 0.13, 0.292, 0.325
 """Heights of the spine's bend, the neck's foot and the head's pivot above the hips, over body height."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rtparse.classes import CLASSES
 from rtparse.train.synthetic import anatomy
-from rtparse.train.synthetic.body import Body, Limb, Skeleton
+from rtparse.train.synthetic.body import Body, Skeleton
 from rtparse.train.synthetic.material import Material
 from rtparse.train.synthetic.mesh import FULL_TURN, Floats, Mesh, Rings, loft
 from rtparse.train.synthetic.outfit import UPPER, Coat, Hat, Legwear, Outfit, Skirt, Top
@@ -38,6 +38,14 @@ def folds(rows: int, columns: int, strength: float, seed: int) -> Floats:
     return np.asarray(1 + strength * waves, np.float32)
 
 
+def showing(rings: Rings, inside: NDArray[np.floating], thickness: NDArray[np.floating]) -> Floats:
+    """Radius factors that sink a layer of some thickness under the skin where `inside` is negative and leave it where
+    that is 1 or more: where the two surfaces cross is a smooth edge, finer than the mesh."""
+    radius = ((rings.half_width + rings.half_depth) / 2)[:, None]
+    sunk = (1 - np.clip(inside * 0.5 + 0.5, 0, 1)) * (thickness + np.minimum(0.008, 0.3 * radius))
+    return np.asarray(1 - sunk / np.maximum(radius, 1e-3), np.float32)
+
+
 def joined(upper: Rings, lower: Rings) -> Rings:
     """One line out of two."""
     parts = ((getattr(upper, f), getattr(lower, f)) for f in ("centers", "side", "front", "half_width", "half_depth"))
@@ -47,7 +55,7 @@ def joined(upper: Rings, lower: Rings) -> Rings:
 def top(skeleton: Skeleton, body: Body, wear: Top, tucked: bool) -> list[Mesh]:
     """Cloth on torso and upper arms; the skin of neckline and shoulders is left free."""
     low = -wear.hem / skeleton.scale
-    heights = np.concatenate([[0.304, 0.29], np.linspace(0.277, max(low, -0.03), 15)])
+    heights = np.concatenate([[0.304, 0.29], np.linspace(0.28, max(low, -0.03), 24)])
     rings = anatomy.torso(skeleton, body, heights)
     ease = wear.ease * np.clip((0.29 - heights) / 0.06, 0.12, 1)
     if tucked:
@@ -58,18 +66,20 @@ def top(skeleton: Skeleton, body: Body, wear: Top, tucked: bool) -> list[Mesh]:
     if not tucked and low < -0.03:
         legs = anatomy.both_legs(skeleton, body, np.linspace(0.05, -low / 0.25, 3))
         rings = joined(rings, legs.grown(0.014 + wear.ease))
-    columns = 32
-    front = from_front(columns)
+    columns = 48
     rows = len(rings.centers)
-    level = np.append(heights, np.full(rows - len(heights), low))[:-1, None]
-    depth = wear.neckline / skeleton.scale
+    angle = np.linspace(0, 2 * np.pi, columns + 1)
+    front = np.abs((angle - FRONT + np.pi) % (2 * np.pi) - np.pi)
+    level = np.append(heights, np.full(rows - len(heights), low))[:, None]
     shape = np.clip(1 - front / 1.1, 0, 1) if wear.pointed else np.clip(1.6 - front / 0.75, 0, 1)
-    keep = level < 0.305 - 0.012 * (front > 1.2) - depth * shape[None, :]
+    edge = 0.302 - 0.006 * (front > 1.2) - wear.neckline / skeleton.scale * shape
+    inside = (edge - level) / 0.01
     if wear.sleeve == 0:
-        sideways = np.abs(front - FRONT)
-        keep &= ~((level > 0.2) & (sideways[None, :] < 0.75 - (level < 0.24) * 0.3))
+        strap = (np.abs(front - FRONT) - 0.75 + 0.3 * np.clip((0.25 - level) / 0.02, 0, 1)) / 0.08
+        inside = np.minimum(inside, np.where(level > 0.2, strap, 1))
     bump = folds(rows, columns, 0.5 * wear.ease, wear.material.seed)
-    parts = [loft(rings, wear.material, wear.label, columns=columns, keep=keep, bump=bump, two_sided=True)]
+    bump *= showing(rings, inside, (0.003 + np.append(ease, np.full(rows - len(heights), wear.ease)))[:, None])
+    parts = [loft(rings, wear.material, wear.label, columns=columns, bump=bump, two_sided=True)]
     if wear.sleeve > 0:
         parts += [sleeve(skeleton, body, side, wear.sleeve, wear.ease, wear.material, wear.label) for side in (0, 1)]
     return parts
@@ -116,8 +126,9 @@ def skirt(skeleton: Skeleton, body: Body, wear: Skirt, label: int, waist: float)
     return loft(rings, wear.material, label, columns=columns, bump=bump, two_sided=True)
 
 
-def coat(skeleton: Skeleton, body: Body, wear: Coat) -> list[Mesh]:
-    """An outer layer, open at the front when it has a gap: what lies under shows through."""
+def coat(skeleton: Skeleton, body: Body, wear: Coat, flare: float) -> list[Mesh]:
+    """An outer layer, open at the front when it has a gap: what lies under shows through. flare: of a
+    skirt that it must cover."""
     heights = np.concatenate([[0.30, 0.29], np.linspace(0.277, 0.02, 13)])
     ease = wear.ease * np.clip((0.30 - heights) / 0.06, 0.3, 1)
     upper = anatomy.torso(skeleton, body, heights).grown(ease.astype(np.float32))
@@ -125,17 +136,15 @@ def coat(skeleton: Skeleton, body: Body, wear: Coat) -> list[Mesh]:
     if wear.length > 0.05:
         shares = np.linspace(0.06, wear.length, 3 + int(6 * wear.length))
         lower = anatomy.both_legs(skeleton, body, shares)
-        rings = joined(upper, lower.grown((wear.ease + 0.02 * shares).astype(np.float32)))
+        rings = joined(upper, lower.grown((wear.ease + (0.02 + flare / 1.5) * shares).astype(np.float32)))
     columns = 32
     rows = len(rings.centers)
-    arc = FULL_TURN if wear.gap == 0 else (FRONT + wear.gap * 0.5, FRONT + 2 * np.pi - wear.gap * 0.5)
-    keep = None
+    arc: tuple[float | Floats, float | Floats] = FULL_TURN
     if wear.gap:
-        front = from_front(columns, arc)
-        spread = np.linspace(0.75, 1.15, rows - 1)[:, None]
-        keep = front[None, :] > wear.gap * spread
+        gap = (wear.gap * np.linspace(0.6, 1.1, rows)).astype(np.float32)
+        arc = FRONT + gap, FRONT + 2 * np.pi - gap
     bump = folds(rows, columns, 0.5 * wear.ease, wear.material.seed)
-    parts = [loft(rings, wear.material, COAT, columns=columns, arc=arc, keep=keep, bump=bump, two_sided=True)]
+    parts = [loft(rings, wear.material, COAT, columns=columns, arc=arc, bump=bump, two_sided=True)]
     if wear.sleeve:
         parts += [sleeve(skeleton, body, side, wear.sleeve, wear.ease, wear.material, COAT) for side in (0, 1)]
     if wear.collar:
@@ -234,7 +243,3 @@ def tube(limb_rings: Rings, ease: float, material: Material, label: int, columns
 def is_tucked(outfit: Outfit) -> bool:
     """Whether the top ends inside what is worn below."""
     return outfit.top.label == UPPER and outfit.top.hem < 0
-
-
-def limb_end(limb: Limb) -> Floats:
-    return limb.points[2]

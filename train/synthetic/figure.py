@@ -19,7 +19,6 @@ from rtparse.train.synthetic.clothes import (
     PANTS,
     SKIRT,
     SOCKS,
-    from_front,
 )
 from rtparse.train.synthetic.material import Material
 from rtparse.train.synthetic.mesh import Floats, Mesh, Rings, loft
@@ -58,7 +57,7 @@ def figure(person: Person, *, fingers: bool = True) -> Mesh:
         label = DRESS if outfit.top.label == DRESS else SKIRT
         parts.append(clothes.skirt(bones, body, outfit.skirt, label, waist))
     if outfit.coat is not None:
-        parts += clothes.coat(bones, body, outfit.coat)
+        parts += clothes.coat(bones, body, outfit.coat, outfit.skirt.flare if outfit.skirt else 0.0)
     if outfit.scarf is not None:
         parts += clothes.scarf(bones, body, outfit.scarf)
     if outfit.hat is not None:
@@ -96,7 +95,7 @@ def _head(bones: Skeleton, body: Body, outfit: Outfit) -> list[Mesh]:
     base = middle + z * (0.050 * size) - y * (0.020 * size)
     nose = _blob((root, (root + tip) / 2 + z * 0.001, tip, base), (0.004, 0.007, 0.0105, 0.006), size, x, z)
     parts.append(loft(nose, skin, FACE, columns=8))
-    for sign in (1.0, -1.0):
+    for sign in (1.0, -1.0) if hair.kind not in ("bob", "long") else ():
         ear = middle + x * (sign * 0.045 * size) - z * (0.006 * size)
         stack = [ear + y * (h * size) for h in (0.018, 0.010, -0.004, -0.016)]
         parts.append(loft(_blob(stack, (0.002, 0.009, 0.008, 0.002), size, x * 0.5, z), skin, FACE, columns=8))
@@ -109,26 +108,31 @@ def _hair(bones: Skeleton, body: Body, outfit: Outfit) -> list[Mesh]:
     if hair.kind == "bald":
         return []
     rng = np.random.default_rng(hair.material.seed)
-    heights = np.array((1.0, 0.985, 0.96, 0.9, 0.82, 0.74, 0.66, 0.58, 0.5, 0.42, 0.34, 0.26, 0.18, 0.1))
+    heights = np.concatenate([(1.0, 0.985, 0.96, 0.93), np.linspace(0.9, 0.1, 20)])
     rings = anatomy.head(bones, body, heights)
     volume = np.full(len(heights), hair.volume, np.float32)
     if outfit.hat is not None:
-        volume = np.where(heights > HAT_LINE - 0.05, 0.003, volume)
-    columns = 32
-    front = from_front(columns)[None, :]
-    level = heights[:-1, None]
-    line = rng.uniform(0.72, 0.84) + 0.05 * np.sin(3 * front + rng.uniform(0, 6))
-    lowest = {"short": 0.3, "afro": 0.25, "bob": -1.0, "long": -1.0}.get(hair.kind, 0.24)
-    open_to = rng.uniform(0.95, 1.15) if lowest < 0 else 1.3
-    free = (front < open_to + 0.35 * np.clip(level - 0.5, 0, 0.3)) & (level < line)
-    short_sides = (front < 1.95) & (level < max(lowest + 0.2, 0.44)) & (lowest > 0)
-    keep = ~(free | short_sides | (level < lowest))
+        volume = np.where(heights > HAT_LINE - 0.05, 0.003, volume).astype(np.float32)
+    columns = 48
+    angle = np.linspace(0, 2 * np.pi, columns + 1)[None, :]
+    front = np.abs((angle - FRONT + np.pi) % (2 * np.pi) - np.pi)
+    level = heights[:, None]
+    # Hair shows above the hairline or behind the temples, and not below the nape.
+    line = rng.uniform(0.74, 0.86) + 0.04 * np.sin(3 * angle + rng.uniform(0, 6))
+    lowest = {"short": 0.28, "afro": 0.25, "bob": -1.0, "long": -1.0}.get(hair.kind, 0.24)
+    temple = rng.uniform(0.95, 1.15) if lowest < 0 else 1.25
+    behind = (front - temple - 0.3 * np.clip(level - 0.5, 0, 0.3)) / 0.12
+    inside = np.maximum((level - line) / 0.03, behind)
+    if lowest > 0:
+        ears = np.maximum((level - max(lowest + 0.2, 0.44)) / 0.03, (front - 1.95) / 0.15)
+        inside = np.minimum(inside, np.minimum(ears, (level - lowest) / 0.03))
     shell = rings.grown(volume)
     rise = np.interp(heights, (0.5, 1), (0, 1)) * volume
     shell = replace(shell, centers=(shell.centers + bones.head[:, 1] * rise[:, None]).astype(np.float32))
     strength = 0.03 if hair.kind != "afro" else 0.05
     bump = clothes.folds(len(heights), columns, strength, hair.material.seed)
-    parts = [loft(shell, hair.material, HAIR, columns=columns, keep=keep, bump=bump, two_sided=True)]
+    bump *= clothes.showing(shell, inside, (volume + 0.08 * shell.half_depth)[:, None])
+    parts = [loft(shell, hair.material, HAIR, columns=columns, bump=bump)]
 
     size = bones.scale
     up, ahead = bones.head[:, 1], bones.head[:, 2]

@@ -42,16 +42,16 @@ def tile(material: Material) -> NDArray[np.float32]:
     rng = np.random.default_rng(material.seed)
     if material.pattern in ("face", "beard"):
         return _face(material)
-    y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) / TILE
     colors = np.array(material.colors, np.float32)
-    pick = _choice(material.pattern, x, y, len(colors), rng)
-    whole = np.clip(pick, 0, len(colors) - 1)
-    low = np.floor(whole).astype(np.intp)
-    high = np.minimum(low + 1, len(colors) - 1)
-    mix = (whole - low)[..., None]
-    woven = colors[low] * (1 - mix) + colors[high] * mix
-    woven *= 1 + 0.1 * (rng.random((TILE, TILE, 1), np.float32) - 0.5)
-    return np.clip(woven, 0, 1).astype(np.float32)
+    grain = 0.95 + 0.1 * rng.random((TILE, TILE, 1), np.float32)
+    if material.pattern == "plain":
+        return np.minimum(colors[0] * grain, 1)
+    y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) / TILE
+    pick = np.clip(_choice(material.pattern, x, y, len(colors), rng), 0, len(colors) - 1)
+    # Between two whole numbers the colours blend, in sixteen steps.
+    steps = np.arange(16 * (len(colors) - 1) + 1) / 16
+    blends = np.stack([np.interp(steps, np.arange(len(colors)), colors[:, i]) for i in range(3)], 1).astype(np.float32)
+    return np.minimum(blends[(pick * 16).astype(np.intp)] * grain, 1)
 
 
 def _choice(
@@ -157,7 +157,9 @@ def random_hair(rng: np.random.Generator) -> Material:
 
 
 def _face(material: Material) -> NDArray[np.float32]:
-    """A head unrolled: columns go around it (the face is a quarter in), rows from crown to chin. colors: skin, hair, lips."""
+    """A head unrolled: columns go around it (the face is a quarter in), rows from crown to chin.
+
+    colors: skin, hair, lips."""
     skin, hair, lips = (np.array(c, np.float32) for c in material.colors)
     fine = 2
     head = np.empty((TILE * fine, TILE * fine, 3), np.float32)

@@ -20,9 +20,9 @@ FULL_TURN = (0.0, 2 * np.pi)
 class Mesh:
     """Triangles in metres.
 
-    vertices, normals: (V, 3) float32; uv: (V, 2) float32, metres along the cloth; faces: (T, 3) int32, counter-clockwise
-    seen from outside; labels: (T,) uint8; material: (T,) int32 index into `materials`; two_sided: (T,) bool, whether
-    the inside is visible too.
+    vertices, normals: (V, 3) float32. uv: (V, 2) float32, metres along the cloth. faces: (T, 3) int32, counter-
+    clockwise seen from outside. labels: (T,) uint8. material: (T,) int32, index into `materials`. two_sided: (T,)
+    bool, whether the inside is visible too.
     """
 
     vertices: Floats
@@ -38,16 +38,17 @@ class Mesh:
     def joined(cls, meshes: Sequence[Mesh]) -> Mesh:
         """All triangles of several meshes as one."""
         first_vertex = accumulate((len(m.vertices) for m in meshes), initial=0)
-        first_material = accumulate((len(m.materials) for m in meshes), initial=0)
+        index = {material: i for i, material in enumerate(dict.fromkeys(n for m in meshes for n in m.materials))}
+        own = [np.array([index[material] for material in m.materials], np.int32) for m in meshes]
         return cls(
             np.concatenate([m.vertices for m in meshes]),
             np.concatenate([m.normals for m in meshes]),
             np.concatenate([m.uv for m in meshes]),
             np.concatenate([m.faces + n for m, n in zip(meshes, first_vertex, strict=False)]),
             np.concatenate([m.labels for m in meshes]),
-            np.concatenate([m.material + n for m, n in zip(meshes, first_material, strict=False)]),
+            np.concatenate([n[m.material] for m, n in zip(meshes, own, strict=True)]),
             np.concatenate([m.two_sided for m in meshes]),
-            tuple(material for m in meshes for material in m.materials),
+            tuple(index),
         )
 
 
@@ -76,26 +77,27 @@ def loft(
     label: int | NDArray[np.uint8],
     *,
     columns: int = 16,
-    arc: tuple[float, float] = FULL_TURN,
+    arc: tuple[float | Floats, float | Floats] = FULL_TURN,
     keep: NDArray[np.bool_] | None = None,
     bump: Floats | None = None,
     two_sided: bool = False,
 ) -> Mesh:
     """Skin over rings.
 
-    label: one for all, or (n - 1, columns) for every quad. arc: the angles covered. keep: (n - 1, columns), the quads
-    that exist. bump: (n, columns + 1) factors on the radius. The line must run downwards or away from the body's
-    middle for the outside to be the front of the faces.
+    label: one for all, or (n - 1, columns) for every quad. arc: the angles covered; an end may be (n,), one per ring.
+    keep: (n - 1, columns), the quads that exist. bump: (n, columns + 1) factors on the radius. The line must run
+    downwards, or away from the body's middle, for the outside to be the front of the faces.
     """
     rows = len(rings.centers)
-    angle = np.linspace(arc[0], arc[1], columns + 1, dtype=np.float32)
-    cos = np.cos(angle)[None, :] * rings.half_width[:, None]
-    sin = np.sin(angle)[None, :] * rings.half_depth[:, None]
+    first, last = (np.broadcast_to(np.asarray(end, np.float32), rows)[:, None] for end in arc)
+    angle = first + (last - first) * np.linspace(0, 1, columns + 1, dtype=np.float32)
+    cos = np.cos(angle) * rings.half_width[:, None]
+    sin = np.sin(angle) * rings.half_depth[:, None]
     if bump is not None:
         cos, sin = cos * bump, sin * bump
     grid = rings.centers[:, None] + cos[..., None] * rings.side[:, None] + sin[..., None] * rings.front[:, None]
 
-    closed = arc == FULL_TURN
+    closed = arc is FULL_TURN
     along = np.empty_like(grid)
     along[1:-1] = grid[2:] - grid[:-2]
     along[0], along[-1] = grid[1] - grid[0], grid[-1] - grid[-2]
@@ -110,7 +112,7 @@ def loft(
 
     uv = np.empty((rows, columns + 1, 2), np.float32)
     radius = float((rings.half_width.mean() + rings.half_depth.mean()) / 2)
-    uv[..., 0] = angle[None, :] * radius
+    uv[..., 0] = angle * radius
     steps = rings.centers[1:] - rings.centers[:-1]
     uv[1:, :, 1] = np.cumsum(np.sqrt((steps * steps).sum(-1)))[:, None]
     uv[0, :, 1] = 0

@@ -90,6 +90,7 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
     rows = np.maximum(bottom - top + 1, 0)
     owner = np.repeat(np.arange(len(face)), rows)
     row = np.arange(len(owner)) - np.repeat(np.cumsum(rows) - rows - top, rows)
+    row = row.astype(np.int32)
     slope = a[owner]
     rest = b[owner] * row[:, None] + c[owner]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,19 +103,20 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
     per_face = a * inverse, b * inverse, c * inverse
     slant, drop, base = (p.sum(1) for p in per_face)
     starts = np.cumsum(count) - count
-    at = np.arange(int(count.sum()))
-    column = at - np.repeat(starts - first, count)
-    nearness = column * np.repeat(slant[owner], count) + np.repeat(drop[owner] * row + base[owner], count)
-    pixel = at + np.repeat(row * width + first - starts, count)
+    at = np.arange(int(count.sum()), dtype=np.int32)
+    pixel = at + np.repeat((row * width + first - starts).astype(np.int32), count)
+    # Along a row, 1 / depth grows by `slant` a pixel from its value where `at` would be 0.
+    zero = drop[owner] * row + base[owner] - slant[owner] * (starts - first)
+    nearness = (at * np.repeat(slant[owner], count) + np.repeat(zero, count)).astype(np.float32)
 
     # A stable sort of 16-bit numbers is a radix sort; in far-to-near order the last write of a pixel is the nearest.
-    span = max(float(inverse.max(initial=0)), 1e-9)
-    order = np.argsort((nearness * (65535 / span)).clip(0, 65535).astype(np.uint16), kind="stable")
-    nearest = np.full(height * width, -1, np.int64)
+    low, high = float(nearness.min(initial=1e9)), float(nearness.max(initial=0))
+    order = np.argsort(((nearness - low) * (65535 / max(high - low, 1e-9))).astype(np.uint16), kind="stable")
+    nearest = np.full(height * width, -1, np.int32)
     nearest[pixel[order]] = order
     seen = np.flatnonzero(nearest >= 0)
     chosen_at = nearest[seen]
-    local = np.repeat(owner, count)[chosen_at]
+    local = np.repeat(owner.astype(np.int32), count)[chosen_at]
     seen_row, seen_column = seen // width, seen % width
     weights = a[local] * seen_column[:, None] + b[local] * seen_row[:, None] + c[local]
     weights = np.maximum(weights * inverse[local], 0)

@@ -79,8 +79,8 @@ def render(
 def shade(mesh: Mesh, hits: Hits, light: Light, size_hw: tuple[int, int]) -> Floats:
     """Colours (P, 3) float32 BGR 0..1 of the pixels that see the mesh."""
     corners = mesh.faces[hits.face]
-    attributes = np.concatenate([mesh.normals, mesh.uv], 1)[corners]
-    smooth = np.einsum("pca,pc->pa", attributes, hits.weights)
+    attributes = np.concatenate([mesh.normals, mesh.uv], 1)
+    smooth = sum(attributes[corners[:, i]] * hits.weights[:, i, None] for i in range(3))
     normal, uv = smooth[:, :3], smooth[:, 3:]
     normal *= np.where(hits.inside, -1, 1)[:, None] / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9)
 
@@ -103,13 +103,16 @@ def shade(mesh: Mesh, hits: Hits, light: Light, size_hw: tuple[int, int]) -> Flo
     sun = np.array(light.direction, np.float32)
     sun /= np.linalg.norm(sun)
     lit = normal @ sun
-    lit = np.clip(lit + 0.22 * strength * rough, -1, 1)
-    direct = np.clip((lit + 0.15) / 1.15, 0, 1) ** 1.1
+    lit = np.clip(lit + 0.17 * strength * rough, -1, 1)
+    direct = np.clip((lit + 0.15) / 1.15, 0, 1)
     up = (normal[:, 1] * 0.5 + 0.5)[:, None]
     ambient = np.array(light.sky, np.float32) * up + np.array(light.ground, np.float32) * (1 - up)
-    ambient *= (1 + 0.25 * strength * rough)[:, None]
+    ambient *= (1 + 0.12 * strength * rough)[:, None]
     gloss = np.array([m.gloss for m in materials], np.float32)[which]
-    shine = gloss * np.clip(lit, 0, 1) ** 24
+    peak = np.clip(lit, 0, 1)
+    for _ in range(4):
+        peak = peak * peak
+    shine = gloss * peak
     occluded = _hollows(hits, size_hw)[:, None]
     color = albedo * (
         ambient * occluded + np.array(light.color, np.float32) * (direct[:, None] * (0.5 + 0.5 * occluded))
