@@ -118,9 +118,12 @@ def train(
                 on_step(step, loss.item())
                 if step % SAVE_EVERY == 0:
                     save()
+        except KeyboardInterrupt:
+            save()
+            raise
         finally:
             upcoming.cancel()
-            save()
+    save()
 
 
 def _learning_rate(step: int, options: TrainOptions) -> float:

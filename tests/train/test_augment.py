@@ -1,0 +1,95 @@
+"""Augmentation: labels follow the picture, and the draw depends on the seed alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtparse.classes import CLASSES, IGNORE_LABEL
+from rtparse.train import augment
+from rtparse.train.compose import Pair
+from rtparse.train.mix import Mix, MixWeights
+
+
+def coded(height: int = 64, width: int = 48) -> Pair:
+    """A picture whose blue channel is its label, so that both can be compared after any geometry."""
+    labels = np.zeros((height, width), np.uint8)
+    labels[8:40, 8:24] = CLASSES.index("left-arm")
+    labels[8:40, 24:40] = CLASSES.index("coat")
+    image = np.stack([labels * 12, np.zeros_like(labels), np.zeros_like(labels)], 2)
+    return Pair(image, labels)
+
+
+def test_mirror_swaps_sides_and_happens_half_the_time() -> None:
+    rng = np.random.default_rng(0)
+    mirrored = [augment.mirror(coded(), rng) for _ in range(100)]
+    turned = [pair for pair in mirrored if CLASSES.index("right-arm") in pair.labels]
+    assert 30 < len(turned) < 70
+    assert (turned[0].labels[20, 30], turned[0].labels[20, 10]) == (CLASSES.index("right-arm"), CLASSES.index("coat"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "degrees"),
+    [
+        (1.0, 0.0),
+        (2.0, 0.0),
+        (1.5, 20.0),
+        # halved before the warp
+        (0.4, 0.0),
+    ],
+)
+def test_view_moves_picture_and_labels_together(scale: float, degrees: float) -> None:
+    seen = augment.view(coded(128, 96), (96, 128), scale, degrees, (0.4, 0.5), IGNORE_LABEL)
+    assert seen.image.shape == (96, 128, 3)
+    inside = seen.labels != IGNORE_LABEL
+    agree = np.abs(seen.image[:, :, 0].astype(int) - seen.labels.astype(int) * 12) < 30
+    assert agree[inside].mean() > 0.97  # all but the interpolated outlines
+
+
+def test_view_outside_is_ignored_or_stretched_background() -> None:
+    pair = coded()
+    assert (augment.view(pair, (256, 256), 1.0, 0, (0.5, 0.5), IGNORE_LABEL).labels[0] == IGNORE_LABEL).all()
+    assert (augment.view(pair, (256, 256), 1.0, 0, (0.5, 0.5), 0).labels[0] == 0).all()
+
+
+def test_recolouring_dyes_garments_only() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.integers(40, 200, (64, 48, 3), dtype=np.uint8)
+    pair = Pair(image, coded().labels)
+    dyed = [augment.recolor_garments(pair, rng) for _ in range(60)]
+    changed = [other for other in dyed if (other.image != image).any()]
+    assert 5 < len(changed) < 40
+    coat = pair.labels == CLASSES.index("coat")
+    for other in changed:
+        assert np.abs(other.image[~coat].astype(int) - image[~coat]).max() <= 3  # the way to HSV and back
+        assert other.labels is pair.labels
+    hues = {tuple(other.image[coat].mean(axis=0).round(-1)) for other in changed}
+    assert len(hues) > 3
+
+
+def test_light_and_camera_keep_shape_and_type() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    seen = [augment.camera(augment.light(image, rng), rng) for _ in range(40)]
+    assert {(other.shape, other.dtype.name) for other in seen} == {((48, 64, 3), "uint8")}
+    assert len({other.tobytes() for other in seen}) == 40
+
+
+def test_batches_depend_on_seed_and_step_alone(people: list[Pair]) -> None:
+    one, other = (Mix(people[:4], people[4:], MixWeights(), seed=5) for _ in range(2))
+    first = one.batch(0, 6, (64, 96))
+    one.batch(1, 6, (96, 64))
+    assert first.images.shape == (6, 64, 96, 3)
+    assert first.labels.shape == (6, 64, 96)
+    again, fourth = other.batch(0, 6, (64, 96)), other.batch(4, 6, (64, 96))
+    assert (again.images == first.images).all()
+    assert (again.labels == first.labels).all()
+    assert (fourth.images != first.images).any()
+
+
+def test_shares_of_the_mix(people: list[Pair]) -> None:
+    empty = [Pair(np.zeros((64, 48, 3), np.uint8), np.zeros((64, 48), np.uint8))]
+    rendered_only = Mix(people[:2], empty, MixWeights(0, 0, 1), seed=0)
+    assert set(np.unique(rendered_only.batch(0, 8, (64, 48)).labels)) <= {0, IGNORE_LABEL}
+    without_rendered = Mix(people[:2], [], MixWeights(0.5, 0.5, 1), seed=0)
+    assert (without_rendered.batch(0, 8, (64, 48)).labels > 0).any()
