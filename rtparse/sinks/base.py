@@ -7,6 +7,10 @@ from typing import Protocol
 from rtparse.parsing import Parsing
 
 
+class WindowClosed(Exception):  # noqa: N818 - a signal, not an error
+    """Raised by a sink's `write` when the viewer has seen enough: the work ends as if the source had ended."""
+
+
 class Sink(Protocol):
     """Takes parsings in order, from one thread.
 

@@ -1,0 +1,172 @@
+"""The view of every parsing as a video file, with the sound of the input."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from numpy.typing import NDArray
+
+from rtparse.errors import RtparseError, SinkError, UsageError
+from rtparse.parsing import Parsing
+from rtparse.sinks.audio import AudioTrack
+from rtparse.sinks.encoder import PictureEncoder
+from rtparse.sinks.partial import PartialFile, write_errors
+from rtparse.sources.base import SourceInfo
+
+_LOG = logging.getLogger("rtparse")
+_FINE_TICK = Fraction(1, 90_000)
+_FINEST_TICK = Fraction(1, 10_000_000)
+_USUAL_FPS = Fraction(30)
+_MOST_FPS = 1000
+_H264 = {"crf": "20", "preset": "veryfast"}
+_VP9 = {"crf": "32", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """How a kind of file is written, in FFmpeg's names; `copied` are the audio codecs that its players take as is."""
+
+    container: str
+    codec: str
+    options: dict[str, str]
+    copied: frozenset[str]
+    audio_encoder: str
+
+
+_MP4 = VideoFormat("mp4", "libx264", _H264, frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}), "aac")
+VIDEO_FORMATS: dict[str, VideoFormat] = {
+    ".mp4": _MP4,
+    ".m4v": _MP4,
+    ".mov": VideoFormat("mov", "libx264", _H264, frozenset({"aac", "ac3", "alac", "mp3", "pcm_s16le"}), "aac"),
+    ".mkv": VideoFormat("matroska", "libx264", _H264, _MP4.copied | {"dts", "pcm_s16le", "vorbis"}, "aac"),
+    ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, frozenset({"opus", "vorbis"}), "libopus"),
+}
+"""By suffix of the file's name."""
+
+
+class VideoSink:
+    """Writes what `view` draws, (H, W, 3) uint8 BGR, in the format that the suffix of `path` names.
+
+    H.264 4:2:0 (VP9 in WebM) of the first picture's size, made even by repeating the last column or row; later pictures
+    of another size are letterboxed. Each picture shows exactly at its frame's pts, with the tick of `info`, and the last
+    one until `info.duration` where that is plausible. An MP4 has its index in front, so that it plays while it loads.
+
+    audio_from: a file or URL whose sound is carried over (see `AudioTrack`), or None. Where the pictures end before the
+        input did, the sound ends with them.
+
+    Raises UsageError for a suffix that is not in VIDEO_FORMATS and SinkError where the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: SourceInfo,
+        view: Callable[[Parsing], NDArray[np.uint8]],
+        audio_from: str | None = None,
+    ) -> None:
+        if path.suffix.lower() not in VIDEO_FORMATS:
+            raise UsageError(
+                f"a video cannot be written as {path.suffix or 'a file without suffix'}: {path}",
+                f"choose from: {', '.join(VIDEO_FORMATS)}",
+            )
+        self._format = VIDEO_FORMATS[path.suffix.lower()]
+        self._info = info
+        self._view = view
+        self._audio_from = audio_from
+        tick = info.time_base or _FINE_TICK
+        self._tick = tick if tick >= _FINEST_TICK else _FINE_TICK
+        self._fps = info.fps if info.fps and info.fps <= _MOST_FPS else _USUAL_FPS
+        self._gap = max(1, round(1 / self._fps / self._tick))
+        self._last = -1
+        self._container: OutputContainer | None = None
+        self._encoder: PictureEncoder | None = None
+        self._audio: AudioTrack | None = None
+        self._lead = 0
+        self._file = PartialFile(path)
+
+    def write(self, parsing: Parsing) -> None:
+        picture = self._view(parsing)
+        with self._errors():
+            encoder = self._encoder or self._open(picture)
+            ticks = round(Fraction(parsing.frame.pts) / self._tick)
+            if ticks <= self._last:  # of a caller's own frames: sources see to it that time runs forward
+                ticks = self._last + self._gap
+            self._last = ticks
+            encoder.write(picture, ticks + self._lead)
+            if self._audio is not None:
+                self._audio.write_until((ticks + self._lead) * self._tick)
+
+    def finish(self) -> None:
+        try:
+            if self._encoder is None:
+                raise SinkError(f"no frames came for {self._file.path}, so it was not written")
+            with self._errors():
+                end, whole = self._ending()
+                self._encoder.finish(end + self._lead)
+                if self._audio is not None:
+                    self._audio.write_until(None if whole else (end + self._lead) * self._tick)
+                    self._audio.finish()
+                if self._container is not None:
+                    self._container.close()
+        except BaseException:
+            self.abort()
+            raise
+        if self._audio is not None:
+            self._audio.close()
+        self._file.commit()
+
+    def abort(self) -> None:
+        if self._audio is not None:
+            self._audio.close()
+        if self._container is not None:
+            # Closing writes the index, and fails again on a full disk.
+            with suppress(av.error.FFmpegError, OSError, ValueError):
+                self._container.close()
+        self._file.discard()
+
+    def _open(self, picture: NDArray[np.uint8]) -> PictureEncoder:
+        self._container = av.open(
+            str(self._file.part),
+            "w",
+            format=self._format.container,
+            container_options={"movflags": "+faststart"} if self._format.container in ("mp4", "mov") else {},
+        )
+        height, width = picture.shape[:2]
+        encoder = PictureEncoder(
+            self._container, self._format.codec, self._format.options, (width, height), self._fps, self._tick
+        )
+        if self._audio_from is not None:
+            try:
+                copied, audio_encoder = self._format.copied, self._format.audio_encoder
+                self._audio = AudioTrack(self._audio_from, self._container, copied, audio_encoder)
+                self._lead = round(self._audio.lead / self._tick)
+            except RtparseError as error:
+                _LOG.warning("%s is written without sound: %s", self._file.path, error)
+        self._encoder = encoder
+        return encoder
+
+    def _ending(self) -> tuple[int, bool]:
+        """When the last picture ends, in ticks, and whether that is where the input ends."""
+        usual = self._last + self._gap
+        if self._info.duration is None:
+            return usual, False
+        stated = round(Fraction(self._info.duration) / self._tick)
+        # A last picture may stay longer than the others, but seconds more mean that pictures are missing.
+        whole = stated - usual <= max(3 * self._gap, round(1 / self._tick))
+        return (stated if whole and stated > self._last else usual), whole
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with write_errors(self._file.path):
+                yield
+        except av.error.FFmpegError as error:
+            raise SinkError(f"{self._file.path} cannot be written ({error.strerror})") from None

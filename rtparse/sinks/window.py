@@ -1,0 +1,74 @@
+"""The view of every parsing in a window."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse._cv import cv2
+from rtparse.errors import SinkError
+from rtparse.parsing import Parsing
+from rtparse.sinks.base import WindowClosed
+
+_ESCAPE = 27
+_TRIAL = "import cv2; cv2.namedWindow('rtparse'); cv2.waitKey(1); cv2.destroyAllWindows()"
+_TRIAL_SECONDS = 30
+
+
+class WindowSink:
+    """Shows what `view` draws, (H, W, 3) uint8 BGR, as it comes. `write` raises WindowClosed when the user is done:
+    after q, Escape, or the window's own button.
+
+    All calls must come from the thread that made it. Raises SinkError where no window can be opened.
+    """
+
+    def __init__(self, title: str, view: Callable[[Parsing], NDArray[np.uint8]]) -> None:
+        self._title = title
+        self._view = view
+        _require_display()
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error as error:
+            raise SinkError(f"no window can be opened ({error.err})", "leave --show away") from None
+        self._sized = False
+
+    def write(self, parsing: Parsing) -> None:
+        picture = self._view(parsing)
+        if not self._sized:
+            cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
+            self._sized = True
+        cv2.imshow(self._title, picture)
+        key = cv2.waitKey(1) & 0xFF
+        if key in (_ESCAPE, ord("q")) or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            raise WindowClosed
+
+    def finish(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        try:
+            cv2.destroyWindow(self._title)
+            cv2.waitKey(1)  # the window goes when its events are handled
+        except cv2.error:
+            return  # the user has closed it
+
+
+def _require_display() -> None:
+    """Raise SinkError unless a window can be opened.
+
+    OpenCV's toolkit ends the whole process where it finds no display, so the first try is made in another one.
+    """
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise SinkError("there is no display to show a window on (DISPLAY is not set)", "leave --show away")
+    try:
+        trial = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=_TRIAL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        trial = None
+    if trial is None or trial.returncode != 0:
+        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "this machine"
+        raise SinkError(f"no window can be opened on the display {display}", "leave --show away")
