@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from rtparse.frame import Frame
 
@@ -30,6 +30,7 @@ class SourceInfo:
     audio: bool = False
 
 
+@runtime_checkable
 class Source(Protocol):
     """Frames in order. Iterate once, from one thread; a context manager.
 

@@ -1,0 +1,233 @@
+"""The front door: a model that parses images, batches and streams."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.engines import Engine, open_engine
+from rtparse.errors import UsageError
+from rtparse.frame import Frame
+from rtparse.models import resolve
+from rtparse.parsing import Parsing
+from rtparse.pipeline import Pipeline, Stage
+from rtparse.postprocess import Upsampler
+from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, preprocess
+from rtparse.smoothing import Smoother
+from rtparse.sources import open_source
+from rtparse.sources.base import Source, SourceInfo
+from rtparse.sources.convert import to_bgr8
+
+BATCH = 8
+"""Most images that go through the engine at once: more cost memory and gain no speed."""
+
+GEOMETRIES = 16
+"""Frame sizes whose geometry is kept, so that mixed sizes do not compute it anew for every frame."""
+
+
+class Parser:
+    """Finds the class of every pixel of images, batches and streams.
+
+        with Parser() as parser:                        # the built-in model
+            face = parser(image).mask("face")           # image: (H, W, 3) uint8 BGR
+            for parsing in parser.stream("in.mp4"):
+                show(parsing.overlay())
+
+    Calling the parser and `batch` are thread-safe, and streams of one parser may run side by side; each stream belongs
+    to the thread that iterates it. Everything returned belongs to the caller, with one exception: `parsing.frame.image`
+    is the very array that was given to `parser(image)` when that needed no conversion.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Engine | None = None,
+        *,
+        color: str = "bgr",
+        size: Size = "auto",
+        smooth: float = 0.0,
+    ) -> None:
+        """Load a model.
+
+        model: a file (.onnx, .safetensors), the name of a registered model, an engine that the caller keeps and
+            closes, or None for the built-in model.
+        color: "bgr" or "rgb", the channel order of the arrays that are passed in; files and PIL images know their own.
+        size: of the network's input. "auto" follows the aspect ratio of the frames at the model's pixel budget;
+            "HxW" or (height, width), multiples of 16, fixes it. Frames are letterboxed into either.
+        smooth: 0 (off) to below 1, damps flicker in streams: the share of the past in a running mean of logits.
+
+        Raises UsageError for a missing file or an option that cannot be meant, MissingDependencyError when the engine's
+        package is not installed, EngineError for a file that cannot be run.
+        """
+        if color not in ("bgr", "rgb"):
+            raise UsageError(f"the colour order is {color!r}", "choose bgr or rgb")
+        Smoother(smooth)  # refuses a strength out of range before a model is loaded
+        self._color = color
+        self._smooth = smooth
+        self._closed = False
+        self._owns_engine = model is None or isinstance(model, str | Path)
+        self.engine: Engine = open_engine(resolve(model)) if model is None or isinstance(model, str | Path) else model
+        try:
+            fixed = fixed_size(size, self.engine.sizes)
+        except UsageError:
+            self.close()
+            raise
+        metadata = self.engine.metadata
+        budget = metadata.size_hw[0] * metadata.size_hw[1]
+        self._palette = np.array(metadata.palette_rgb, np.uint8)
+        self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, fixed, budget, self.engine.sizes))
+        self._upsampler = lru_cache(GEOMETRIES)(Upsampler)
+
+    def __call__(self, image: object) -> Parsing:
+        """Parse one image: (H, W, 3) uint8 in the parser's colour order, a PIL image, or a Frame.
+
+        Grey, alpha, 16-bit and float images are converted as `rtparse.sources.convert.to_bgr8` documents. Raises
+        UsageError for another form, EngineError for a failed run.
+        """
+        return self.batch([image])[0]
+
+    def batch(self, images: Iterable[object]) -> list[Parsing]:
+        """Parse images, in their order; those with one input size go through the engine together. See `__call__`."""
+        frames = [self._frame(image) for image in images]
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, frame in enumerate(frames):
+            groups[self._letterbox(frame.size_hw).network_hw].append(i)
+        parsings: dict[int, Parsing] = {}
+        for group in groups.values():
+            for first in range(0, len(group), BATCH):
+                part = group[first : first + BATCH]
+                for i, inferred in zip(part, self._infer([frames[i] for i in part]), strict=True):
+                    parsings[i] = self._parsing(inferred, inferred.logits)
+        return [parsings[i] for i in range(len(frames))]
+
+    def stream(self, source: object) -> Stream:
+        """Parse a video, a folder, a camera or any other source, lazily and in order.
+
+        source: a path, a URL, a camera's number, an iterable of images or Frames, or a source that is open already
+            (`rtparse.sources.open_source`); the stream closes it.
+
+        Reading and parsing run ahead by a few frames in threads of their own, which end with the stream. Of a live
+        source the newest frame is parsed and those that came too early are dropped. Raises UsageError and SourceError
+        here when the source cannot be opened, and SourceError and EngineError while iterating.
+        """
+        self._check_open()
+        opened = source if isinstance(source, Source) else open_source(source, color=self._color)
+        return Stream(opened, self._pipeline(opened))
+
+    def check_classes(self, names: Iterable[str] | None) -> None:
+        """Raise UsageError for a name that is no class of this model; None names none."""
+        classes = self.engine.metadata.classes
+        for name in names or ():
+            if name not in classes:
+                raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(classes)}")
+
+    def close(self) -> None:
+        """Free the model, unless the engine was the caller's. Calling it twice does nothing."""
+        self._closed = True
+        if self._owns_engine:
+            self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pipeline(self, source: Source) -> Pipeline[Parsing]:
+        smoother = Smoother(self._smooth)
+
+        def infer(frame: Frame) -> _Inferred:
+            return self._infer([frame])[0]
+
+        def finish(inferred: _Inferred) -> Parsing:
+            return self._parsing(inferred, smoother(inferred.network_input, inferred.logits))
+
+        return Pipeline(source, [Stage(infer), Stage(finish)], stop=source.close, live=source.info.live)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the parser was closed", "make a new one, or use it inside its `with` block")
+
+    def _frame(self, image: object) -> Frame:
+        self._check_open()
+        return image if isinstance(image, Frame) else Frame(to_bgr8(image, self._color))
+
+    def _infer(self, frames: list[Frame]) -> list[_Inferred]:
+        """Frames of one input size through the engine."""
+        boxes = [self._letterbox(frame.size_hw) for frame in frames]
+        batch = np.empty((len(frames), 3, *boxes[0].network_hw), np.float32)
+        for frame, box, network_input in zip(frames, boxes, batch, strict=True):
+            preprocess(frame.image, box, self.engine.metadata, network_input)
+        return [_Inferred(*each) for each in zip(frames, boxes, batch, self.engine.infer(batch), strict=True)]
+
+    def _parsing(self, inferred: _Inferred, logits: NDArray[np.float32]) -> Parsing:
+        labels = self._upsampler(inferred.letterbox, logits.shape[1:])(logits)
+        return Parsing(inferred.frame, labels, self.engine.metadata.classes, self._palette)
+
+
+class Stream:
+    """An iterator over the parsings of a source, from one thread; keeps none of them. A context manager.
+
+    info: what was known of the source before its first frame.
+    """
+
+    def __init__(self, source: Source, pipeline: Pipeline[Parsing]) -> None:
+        self._source = source
+        self._pipeline = pipeline
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._source.info
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What was wrong with the input so far, one line each."""
+        return self._source.damage
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that were dropped to stay up to date."""
+        return self._pipeline.dropped
+
+    def __iter__(self) -> Iterator[Parsing]:
+        return self
+
+    def __next__(self) -> Parsing:
+        return next(self._pipeline)
+
+    def close(self) -> None:
+        """End the threads and close the source. Done at the end, on an error and on leaving the loop as well."""
+        self._pipeline.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inferred:
+    """A frame half-way: what the engine made of it."""
+
+    frame: Frame
+    letterbox: Letterbox
+    network_input: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def _letterbox(
+    fixed: tuple[int, int] | None, budget: int, sizes: tuple[tuple[int, int], ...] | None, frame_hw: tuple[int, int]
+) -> Letterbox:
+    return Letterbox.fit(frame_hw, fixed or network_size(frame_hw, budget, sizes))
