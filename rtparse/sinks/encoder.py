@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import cast
 
 import numpy as np
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -85,6 +86,7 @@ def _set_up(context: VideoCodecContext, high_definition: bool) -> None:
     context.colorspace = _BT709_TAG if high_definition else _BT601_TAG
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
+    context.flags |= Flags.frame_duration  # or every picture would show for 1 / fps
     # PyAV's default cuts each picture into slices, a thread apiece, which costs compression.
     context.thread_type = "FRAME"
     context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)

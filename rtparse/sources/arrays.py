@@ -31,7 +31,7 @@ class ArraySource:
         self, pictures: Iterable[object], *, fps: Fraction = DEFAULT_FPS, color: str = "bgr", name: str = "pictures"
     ) -> None:
         count = len(pictures) if isinstance(pictures, Sized) else None
-        self.info = SourceInfo(name, fps=fps, time_base=1 / fps, frame_count=count)
+        self.info = SourceInfo(name, fps=fps, frame_count=count)
         self._pictures = pictures
         self._fps = fps
         self._color = color
