@@ -1,0 +1,88 @@
+"""The other commands from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import rtparse as package
+from rtparse.metadata import ModelMetadata
+from rtparse.train.checkpoint import save_checkpoint
+from rtparse.train.model import ModelConfig, build_model
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(build_model(ModelConfig(smooth_channels=16)), path, ModelMetadata(name="tiny"))
+    return path
+
+
+def test_version_and_help(rtparse) -> None:
+    assert rtparse("--version").stdout.strip() == f"rtparse, version {package.__version__}"
+    listed = rtparse("--help").stdout
+    for command in ("bench", "export", "image", "info", "models", "video"):
+        assert command in listed
+        assert "Usage" in rtparse(command, "--help").stdout
+    assert rtparse("vidoe").returncode == 2
+
+
+def test_image(rtparse, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((90, 70, 3), 128, np.uint8))
+    done = rtparse("image", "photo.jpg", "--jsonl", "photo.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / "photo.parsed.png")).shape == (90, 70, 3)
+    (line,) = (tmp_path / "photo.jsonl").read_text().splitlines()
+    assert sum(found["share"] for found in json.loads(line)["classes"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_image_refuses_videos_and_folders(rtparse, clip: Path, tmp_path: Path) -> None:
+    for source in (clip, tmp_path):
+        done = rtparse("image", source, "-o", "out.png")
+        assert done.returncode == 2
+        assert "rtparse video" in done.stderr
+
+
+def test_export_then_use_by_name(rtparse, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    done = rtparse("export", "--weights", checkpoint, "--to", "tiny.onnx")
+    assert done.returncode == 0, done.stderr
+    assert "same label on" in done.stderr
+    assert rtparse("export", "--weights", checkpoint, "--to", "tiny.onnx").returncode == 2
+    assert rtparse("models", "add", "mine", "tiny.onnx").returncode == 0
+    assert "mine" in rtparse("models").stdout
+    assert "mine" in rtparse("info").stdout
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((64, 64, 3), 128, np.uint8))
+    assert rtparse("image", "photo.jpg", "--engine", "mine").returncode == 0
+    (tmp_path / "tiny.onnx").write_bytes(b"changed")
+    refused = rtparse("image", "photo.jpg", "--engine", "mine", "-y")
+    assert refused.returncode == 1
+    assert "SHA-256" in refused.stderr
+    assert rtparse("models", "remove", "mine").returncode == 0
+    assert "mine" not in rtparse("models").stdout
+
+
+def test_export_of_what_is_no_checkpoint(rtparse, tmp_path: Path) -> None:
+    (tmp_path / "text.safetensors").write_text("hello")
+    done = rtparse("export", "--weights", "text.safetensors", "--to", "out.onnx")
+    assert done.returncode == 1
+    assert "no readable safetensors" in done.stderr
+    assert rtparse("export", "--weights", "text.safetensors", "--to", "out.bin").returncode == 2
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_bench_reports_engine_and_pipeline(rtparse, clip: Path, tmp_path: Path) -> None:
+    done = rtparse("bench", clip, "--frames", "12", "--json", "bench.json")
+    assert done.returncode == 0, done.stderr
+    assert "pipeline over engine" in done.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["frames"] == 12
+    assert set(report["stages_ms"]) == {"decode", "preprocess", "engine", "postprocess", "overlay", "encode"}
+    assert report["ratio"] == pytest.approx(report["pipeline_fps"] / report["engine_fps"])
+    assert min(report["stages_ms"].values()) > 0
