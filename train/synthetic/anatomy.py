@@ -29,19 +29,22 @@ TORSO = np.array(
 )
 ARM = np.array(
     [
-        (-0.16, 0.01),
-        (-0.1, 0.024),
-        (0, 0.031),
-        (0.2, 0.031),
+        (-0.1, 0.002),
+        (-0.085, 0.013),
+        (-0.07, 0.019),
+        (-0.03, 0.027),
+        (0.05, 0.0305),
+        (0.2, 0.0305),
         (0.5, 0.0265),
         (0.85, 0.023),
         (1, 0.0215),
         (1.25, 0.0235),
         (1.7, 0.0175),
-        (2.0, 0.015),
+        (2.0, 0.0150),
     ],
     np.float32,
 )
+"""Place along the arm (0 shoulder, 1 elbow, 2 wrist) and radius."""
 LEG_RADIUS = np.array(
     [
         (-0.1, 0.04),
@@ -151,9 +154,14 @@ def both_legs(skeleton: Skeleton, body: Body, shares: NDArray[np.floating]) -> R
     front = np.cross(side, up)
     apart = left.centers - right.centers
     radius = left.half_depth
+    # Near the top the seat is deeper than the legs.
+    seat = np.clip(1 - np.asarray(shares) / 0.6, 0, 1)
+    hips = torso(skeleton, body, np.zeros(1))
+    centers = centers - front * (seat * 0.006 * skeleton.scale)[:, None]
     # An ellipse around two circles must be deeper than they are.
     width = np.abs((apart * side).sum(1)) / 2 + radius * 1.02
     depth = np.abs((apart * front).sum(1)) / 2 + radius * 1.14
+    depth = np.maximum(depth, hips.half_depth[0] * seat)
     return _rings(centers, side, front, np.maximum.accumulate(width), depth)
 
 
@@ -188,11 +196,11 @@ def foot(skeleton: Skeleton, side: int) -> Rings:
     """Rings from heel to toes."""
     size = skeleton.scale
     axes = skeleton.feet[side]
-    reach = np.array((-0.042, -0.036, -0.02, 0.005, 0.035, 0.065, 0.090, 0.104, 0.110)) * size
-    width = np.array((0.006, 0.015, 0.019, 0.020, 0.024, 0.028, 0.026, 0.017, 0.005)) * size
-    height = np.array((0.010, 0.020, 0.028, 0.030, 0.024, 0.017, 0.013, 0.010, 0.005)) * size
+    reach = np.array((-0.043, -0.042, -0.036, -0.02, 0.005, 0.035, 0.065, 0.090, 0.104, 0.110, 0.111)) * size
+    width = np.array((-0.007, 0.006, 0.015, 0.019, 0.020, 0.024, 0.028, 0.026, 0.017, 0.006, -0.007)) * size
+    height = np.array((-0.007, 0.010, 0.020, 0.028, 0.030, 0.024, 0.017, 0.013, 0.010, 0.006, -0.007)) * size
     sole = skeleton.legs[side].points[2] - axes[:, 1] * (ANKLE * size)
-    centers = sole + axes[:, 2] * reach[:, None] + axes[:, 1] * height[:, None]
+    centers = sole + axes[:, 2] * reach[:, None] + axes[:, 1] * np.maximum(height, 0.006 * size)[:, None]
     n = len(reach)
     return _rings(centers, np.tile(axes[:, 0], (n, 1)), np.tile(axes[:, 1], (n, 1)), width, height)
 

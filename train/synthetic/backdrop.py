@@ -119,18 +119,18 @@ def random_things(rng: np.random.Generator, count: int, camera: Camera) -> list[
         material = random_skin(rng) if rng.random() < 0.25 else random_material(rng)
         at = np.array((rng.normal(0, 1.3), 0, rng.uniform(-3, 0.4 * camera.position[2])))
         kind = rng.choice(("pole", "ball", "box", "vase"))
-        steps = np.linspace(0, 1, 9)
+        steps = np.linspace(0, 1, 17)
         axis = rng.normal(0, 0.25, 3) + np.array((0, -1, 0))
         axis /= np.linalg.norm(axis)
         length = float(rng.uniform(0.3, 2.2))
         radius = float(rng.uniform(0.02, 0.09))
-        profile = np.ones(9) * radius
+        profile = np.ones(17) * radius
         if kind == "ball":
-            profile = np.sin(np.linspace(0.05, np.pi - 0.05, 9)) * length * 0.2
+            profile = np.sin(np.linspace(0.05, np.pi - 0.05, 17)) * length * 0.2
             length *= 0.4
-            steps = (1 - np.cos(np.linspace(0, np.pi, 9))) / 2
+            steps = (1 - np.cos(np.linspace(0, np.pi, 17))) / 2
         elif kind == "box":
-            profile = np.array((0.01, 1, 1, 1, 1, 1, 1, 1, 0.01)) * radius * 5
+            profile = np.array((0.01, *[1] * 15, 0.01)) * radius * 5
         elif kind == "vase":
             profile = (1 + 0.6 * np.sin(steps * rng.uniform(2, 9) + rng.uniform(0, 6))) * radius * 1.5
         top = at + np.array((0, rng.uniform(0.4, 2.2), 0))
@@ -139,8 +139,8 @@ def random_things(rng: np.random.Generator, count: int, camera: Camera) -> list[
         front = np.cross(axis, side)
         rings = Rings(
             (top + axis * (steps * length)[:, None]).astype(np.float32),
-            np.tile(side, (9, 1)).astype(np.float32),
-            np.tile(front, (9, 1)).astype(np.float32),
+            np.tile(side, (17, 1)).astype(np.float32),
+            np.tile(front, (17, 1)).astype(np.float32),
             profile.astype(np.float32),
             profile.astype(np.float32),
         )

@@ -5,7 +5,8 @@ A person's own axes: x to the left, y up, z to the front. Lengths are metres unl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Pose:
     pelvis: Vector = (0.0, 0.0, 0.0)
     spine: Vector = (0.0, 0.0, 0.0)
     head: Vector = (0.0, 0.0, 0.0)
-    wrists: Pair3 = ((0.12, -0.97, 0.06), (-0.12, -0.97, 0.06))
+    wrists: Pair3 = ((0.14, -0.97, 0.06), (-0.14, -0.97, 0.06))
     elbows: Pair3 = ((0.3, 0.0, -1.0), (-0.3, 0.0, -1.0))
     ankles: Pair3 = ((0.06, -0.99, 0.0), (-0.06, -0.99, 0.0))
     knees: Pair3 = ((0.1, 0.0, 1.0), (-0.1, 0.0, 1.0))
@@ -88,6 +89,15 @@ class Pose:
             curl=self.curl[::-1],
             twist=self.twist[::-1],
         )
+
+
+def blended(first: Pose, second: Pose, share: float) -> Pose:
+    """A pose on the way from one (share 0) to another (share 1)."""
+
+    def mix(a: Any, b: Any) -> Any:
+        return tuple(map(mix, a, b)) if isinstance(a, tuple) else a + (b - a) * share
+
+    return Pose(**{f.name: mix(getattr(first, f.name), getattr(second, f.name)) for f in fields(Pose)})
 
 
 @dataclass(frozen=True, eq=False)

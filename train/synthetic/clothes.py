@@ -86,10 +86,11 @@ def top(skeleton: Skeleton, body: Body, wear: Top, tucked: bool) -> list[Mesh]:
 
 
 def sleeve(skeleton: Skeleton, body: Body, side: int, end: float, ease: float, material: Material, label: int) -> Mesh:
-    shares = np.concatenate([[-0.17, -0.12], np.linspace(-0.05, end, 5 + int(6 * end))])
+    shares = np.concatenate([[-0.1, -0.1, -0.07], np.linspace(-0.03, end, 6 + int(6 * end))])
     rings = anatomy.arm(skeleton, body, side, shares)
     loose = 0.003 + 0.75 * ease * np.where(shares < 0, 0.8, 1)
     bump = folds(len(shares), 14, 1.2 * ease, material.seed + side)
+    bump[0] = 0.01
     return loft(rings.grown(loose.astype(np.float32)), material, label, columns=14, bump=bump, two_sided=True)
 
 
@@ -126,27 +127,30 @@ def skirt(skeleton: Skeleton, body: Body, wear: Skirt, label: int, waist: float)
     return loft(rings, wear.material, label, columns=columns, bump=bump, two_sided=True)
 
 
-def coat(skeleton: Skeleton, body: Body, wear: Coat, flare: float) -> list[Mesh]:
-    """An outer layer, open at the front when it has a gap: what lies under shows through. flare: of a
-    skirt that it must cover."""
+def coat(skeleton: Skeleton, body: Body, wear: Coat, under: float, flare: float) -> list[Mesh]:
+    """An outer layer, open at the front when it has a gap: what lies under shows through.
+
+    under, flare: thickness of the top and widening of the skirt that it must cover.
+    """
+    thick = wear.ease + under
     heights = np.concatenate([[0.30, 0.29], np.linspace(0.277, 0.02, 13)])
-    ease = wear.ease * np.clip((0.30 - heights) / 0.06, 0.3, 1)
+    ease = thick * np.clip((0.30 - heights) / 0.06, 0.3, 1)
     upper = anatomy.torso(skeleton, body, heights).grown(ease.astype(np.float32))
     rings = upper
     if wear.length > 0.05:
         shares = np.linspace(0.06, wear.length, 3 + int(6 * wear.length))
         lower = anatomy.both_legs(skeleton, body, shares)
-        rings = joined(upper, lower.grown((wear.ease + (0.02 + flare / 1.5) * shares).astype(np.float32)))
+        rings = joined(upper, lower.grown((thick + (0.02 + flare / 1.5) * shares).astype(np.float32)))
     columns = 32
     rows = len(rings.centers)
     arc: tuple[float | Floats, float | Floats] = FULL_TURN
     if wear.gap:
         gap = (wear.gap * np.linspace(0.6, 1.1, rows)).astype(np.float32)
         arc = FRONT + gap, FRONT + 2 * np.pi - gap
-    bump = folds(rows, columns, 0.5 * wear.ease, wear.material.seed)
+    bump = folds(rows, columns, 0.5 * thick, wear.material.seed)
     parts = [loft(rings, wear.material, COAT, columns=columns, arc=arc, bump=bump, two_sided=True)]
     if wear.sleeve:
-        parts += [sleeve(skeleton, body, side, wear.sleeve, wear.ease, wear.material, COAT) for side in (0, 1)]
+        parts += [sleeve(skeleton, body, side, wear.sleeve, thick, wear.material, COAT) for side in (0, 1)]
     if wear.collar:
         heights = np.linspace(0.318, 0.285, 4)
         rings = anatomy.torso(skeleton, body, heights).grown(np.array((0.014, 0.012, 0.012, 0.014), np.float32))
@@ -241,5 +245,5 @@ def tube(limb_rings: Rings, ease: float, material: Material, label: int, columns
 
 
 def is_tucked(outfit: Outfit) -> bool:
-    """Whether the top ends inside what is worn below."""
-    return outfit.top.label == UPPER and outfit.top.hem < 0
+    """Whether the top ends inside what is worn below; dresses and jumpsuits are joined there."""
+    return outfit.top.label != UPPER or outfit.top.hem < 0

@@ -41,14 +41,14 @@ class Person:
 
 def figure(person: Person, *, fingers: bool = True) -> Mesh:
     """Build the mesh; `fingers` False saves time on people too small to show them."""
-    bones = skeleton(person.body, person.pose, person.place)
+    bones = skeleton(person.body, _beside_clothes(person.pose, person.outfit), person.place)
     outfit, body = person.outfit, person.body
     parts = _head(bones, body, outfit)
     parts += _torso_and_arms(bones, person, fingers)
     parts += _legs(bones, person)
 
     tucked = clothes.is_tucked(outfit)
-    waist = 0.085 if tucked else 0.1 if outfit.top.label != UPPER else 0.01
+    waist = 0.085 if tucked else 0.01
     parts += clothes.top(bones, body, outfit.top, tucked)
     if outfit.legwear is not None:
         label = JUMPSUIT if outfit.top.label == JUMPSUIT and outfit.skirt is None else PANTS
@@ -57,7 +57,8 @@ def figure(person: Person, *, fingers: bool = True) -> Mesh:
         label = DRESS if outfit.top.label == DRESS else SKIRT
         parts.append(clothes.skirt(bones, body, outfit.skirt, label, waist))
     if outfit.coat is not None:
-        parts += clothes.coat(bones, body, outfit.coat, outfit.skirt.flare if outfit.skirt else 0.0)
+        flare = outfit.skirt.flare if outfit.skirt is not None else 0.0
+        parts += clothes.coat(bones, body, outfit.coat, outfit.top.ease + 0.012, flare)
     if outfit.scarf is not None:
         parts += clothes.scarf(bones, body, outfit.scarf)
     if outfit.hat is not None:
@@ -67,6 +68,18 @@ def figure(person: Person, *, fingers: bool = True) -> Mesh:
     if outfit.bag is not None:
         parts += _bag(bones, outfit.bag)
     return Mesh.joined(parts)
+
+
+def _beside_clothes(pose: Pose, outfit: Outfit) -> Pose:
+    """Hanging hands moved outwards, clear of wide coats and skirts."""
+    wide = 0.5 * outfit.top.ease
+    if outfit.coat is not None:
+        wide += outfit.coat.ease + 0.02 * min(outfit.coat.length + 0.5, 1)
+    if outfit.skirt is not None:
+        wide += 0.4 * outfit.skirt.flare
+    (lx, ly, lz), (rx, ry, rz) = pose.wrists
+    left, right = (2.5 * wide * min(max(-y - 0.6, 0) / 0.3, 1) for y in (ly, ry))
+    return replace(pose, wrists=((lx + left, ly, lz), (rx - right, ry, rz)))
 
 
 def _head(bones: Skeleton, body: Body, outfit: Outfit) -> list[Mesh]:
@@ -188,11 +201,11 @@ def _torso_and_arms(bones: Skeleton, person: Person, fingers: bool) -> list[Mesh
     labels = np.where(outer, np.where(sideways > 0, LEFT_ARM, LEFT_ARM + 1), FACE).astype(np.uint8)
     parts = [loft(anatomy.torso(bones, body, heights), outfit.skin, labels, columns=columns)]
     covered = max(outfit.top.sleeve, outfit.coat.sleeve if outfit.coat is not None else 0.0)
-    start = covered - 0.15 if covered > 0 else -0.16
+    start = covered - 0.15 if covered > 0 else -0.1
     for side in (0, 1):
         shares = np.unique(np.concatenate([np.linspace(start, 2.0, 6 + int(7 * (2 - start) / 2)), [2.0]]))
         if start < 0:
-            shares = np.concatenate([[-0.16, -0.12, -0.06], shares[shares > 0]])
+            shares = np.concatenate([[-0.1, -0.085, -0.07, -0.03], shares[shares > 0]])
         parts.append(loft(anatomy.arm(bones, body, side, shares), outfit.skin, LEFT_ARM + side, columns=14))
         material, label = outfit.skin, LEFT_ARM + side
         if outfit.gloves is not None:
@@ -245,7 +258,7 @@ def _legs(bones: Skeleton, person: Person) -> list[Mesh]:
 
 def _hidden(outfit: Outfit) -> float:
     """How far down a skirt surely hides the legs, in limb shares: nothing is built there that could poke through."""
-    return max(outfit.skirt.length - 0.3, 0.0) if outfit.skirt is not None else 0.0
+    return max(outfit.skirt.length - 0.15, 0.0) if outfit.skirt is not None else 0.0
 
 
 def _bag(bones: Skeleton, material: Material) -> list[Mesh]:

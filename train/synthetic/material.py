@@ -184,8 +184,10 @@ def _face(material: Material) -> NDArray[np.float32]:
         spot(sign * 0.42, 0.505, 0.19, 0.024, white)
         spot(sign * 0.42, 0.505, 0.085, 0.025, dark)
         spot(sign * 0.42, 0.528, 0.21, 0.009, skin * 0.4)
-        spot(sign * 0.44, 0.60, 0.25, 0.014, np.minimum(hair, skin * 0.6), sign * 6)
+        spot(sign * 0.44, 0.60, 0.25, 0.014, np.minimum(hair, skin * 0.6), -sign * 5)
         spot(sign * 0.10, 0.325, 0.05, 0.008, skin * 0.5)
     spot(0.0, 0.20, 0.30, 0.026, lips)
-    spot(0.0, 0.205, 0.29, 0.005, lips * 0.5)
+    spot(0.0, 0.203, 0.29, 0.005, lips * 0.5)
+    for sign in (-1.0, 1.0):
+        spot(sign * 0.27, 0.208, 0.07, 0.006, lips * 0.55, -sign * 25)
     return np.asarray(np.clip(cv2.resize(head, (TILE, TILE), interpolation=cv2.INTER_AREA), 0, 1), np.float32)

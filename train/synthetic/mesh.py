@@ -67,7 +67,7 @@ class Rings:
 
     def grown(self, by: float | Floats) -> Rings:
         """The same line with every half axis longer by some metres: cloth over a body."""
-        width, depth = np.maximum(self.half_width + by, 1e-3), np.maximum(self.half_depth + by, 1e-3)
+        width, depth = np.maximum(self.half_width + by, 1e-4), np.maximum(self.half_depth + by, 1e-4)
         return Rings(self.centers, self.side, self.front, width.astype(np.float32), depth.astype(np.float32))
 
 

@@ -58,10 +58,11 @@ class Skirt:
 
 @dataclass(frozen=True)
 class Coat:
-    """gap: half opening at the front, radians (0 is buttoned up). length: 0 hips to 1.6 calf. sleeve as in Top."""
+    """ease: looseness over the top, metres. length: 0 hips to 1.6 calf. gap: half opening at the front, radians (0 is
+    buttoned up). sleeve as in Top."""
 
     material: Material
-    ease: float = 0.03
+    ease: float = 0.015
     length: float = 0.2
     gap: float = 0.4
     sleeve: float = 1.95
@@ -157,7 +158,7 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     if chance(0.3):
         coat = Coat(
             random_material(rng),
-            ease=between(0.022, 0.045),
+            ease=between(0.006, 0.025),
             length=float(rng.choice((between(0.0, 0.3), between(0.4, 1.5)), p=(0.65, 0.35))),
             gap=0.0 if chance(0.3) else between(0.15, 1.0),
             sleeve=0.0 if chance(0.1) else between(1.6, 1.97),

@@ -15,8 +15,8 @@ ARM_POSES: dict[str, tuple[Vector, Vector, float, float]] = {
     "pocket": ((0.05, -0.88, 0.14), (0.8, 0.0, -1.0), 0.8, 0.0),
     "crossed": ((-0.52, -0.44, 0.42), (0.5, -1.0, 0.1), 0.4, 0.0),
     "folded": ((-0.22, -0.72, 0.38), (0.7, -0.2, -0.6), 0.5, 0.0),
-    "up": ((0.22, 0.9, 0.1), (0.8, 0.1, 0.3), 0.2, 0.8),
-    "wave": ((0.42, 0.36, 0.30), (0.6, -1.0, -0.2), 0.05, 1.5),
+    "up": ((0.22, 0.9, 0.1), (0.8, 0.1, 0.3), 0.2, 0.2),
+    "wave": ((0.42, 0.36, 0.30), (0.6, -1.0, -0.2), 0.05, 0.1),
     "spread": ((0.95, 0.05, 0.1), (0.0, -0.5, -1.0), 0.1, 0.0),
     "forward": ((0.0, -0.1, 0.92), (0.5, -1.0, 0.0), 0.2, 0.0),
     "pointing": ((0.5, 0.05, 0.75), (0.3, -1.0, 0.0), 0.6, 0.0),
@@ -38,7 +38,7 @@ def walking(phase: float, stride: float = 0.3) -> Pose:
     for sign, moment in ((1.0, phase), (-1.0, phase + np.pi)):
         swing = max(0.0, float(np.cos(moment)))
         ahead = stride * float(np.sin(moment))
-        drop = np.sqrt(max(0.98**2 - ahead**2, 0.1)) - 0.16 * swing * stride / 0.3
+        drop = np.sqrt(max(0.993**2 - ahead**2, 0.1)) - 0.13 * swing * stride / 0.3
         ankles.append((sign * 0.02, -float(drop), ahead - 0.04))
         feet.append(
             0.75 * max(0.0, -float(np.sin(moment + 0.5))) * stride / 0.3 - 0.25 * max(0.0, float(np.sin(moment)))

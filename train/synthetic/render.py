@@ -142,12 +142,13 @@ def _hollows(hits: Hits, size_hw: tuple[int, int]) -> Floats:
 
 
 def _ground_shadow(mesh: Mesh, camera: Camera, light: Light, size_hw: tuple[int, int]) -> Floats:
-    """(H, W) float32 0..1: the mesh's corners thrown onto the ground along the light, and blurred."""
+    """(H, W) float32 0..1: corners and middles of all triangles thrown onto the ground along the light, and blurred."""
     quarter = size_hw[0] // 4, size_hw[1] // 4
     sun = np.array(light.direction, np.float32)
     sun /= np.linalg.norm(sun)
     steep = max(float(sun[1]), 0.35)
-    fallen = mesh.vertices - sun * (mesh.vertices[:, 1:2] / steep)
+    points = np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(1)])
+    fallen = points - sun * (points[:, 1:2] / steep)
     seen = camera.project(fallen, quarter)
     column, row = seen[:, 0].astype(np.int32), seen[:, 1].astype(np.int32)
     inside = (seen[:, 2] > 0.1) & (column >= 0) & (column < quarter[1]) & (row >= 0) & (row < quarter[0])
