@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import onnx
 import pytest
+from av.codec.context import Flags
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rtparse.metadata import ModelMetadata
@@ -58,3 +63,79 @@ def make_onnx() -> Callable[..., Path]:
 def tiny_onnx(make_onnx: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with dynamic sides whose input has about 64x64 pixels."""
     return make_onnx(tmp_path_factory.mktemp("models") / "tiny.onnx")
+
+
+def grey_steps(index: int) -> NDArray[np.uint8]:
+    """(64, 96, 3): a grey that tells the index, and noise below, so that packets have a size worth breaking."""
+    picture = np.full((64, 96, 3), 20 + 8 * (index % 26), np.uint8)
+    picture[32:] = np.random.default_rng(index).integers(0, 255, (32, 96, 3), np.uint8)
+    return picture
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> Callable[..., Path]:
+    """Encodes a video (and a 440 Hz tone) with FFmpeg and returns its path."""
+
+    def make(
+        name: str,
+        *,
+        picture: Callable[[int], NDArray[np.uint8]] = grey_steps,
+        frames: int = 25,
+        fps: int = 25,
+        times: Sequence[Fraction] = (),
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        options: dict[str, str] | None = None,
+        rotation: tuple[int, bool, bool] = (0, False, False),
+        audio: str | None = None,
+        audio_rate: int = 48_000,
+        audio_start: Fraction = Fraction(0),
+        audio_seconds: float | None = None,
+        **stream_fields: Any,
+    ) -> Path:
+        path = tmp_path / name
+        tick = Fraction(1, 90_000)
+        times = times or [Fraction(index, fps) for index in range(frames)]
+        seconds = audio_seconds if audio_seconds is not None else frames / fps
+        with av.open(
+            path, "w", container_options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+        ) as output:
+            height, width = picture(0).shape[:2]
+            video = output.add_stream(
+                codec, rate=fps, options=options or {}, width=width, height=height, time_base=tick
+            )
+            video.pix_fmt = pix_fmt
+            video.codec_context.flags |= Flags.frame_duration
+            for field, value in stream_fields.items():
+                setattr(video.codec_context, field, value)
+            if rotation != (0, False, False):
+                video.set_display_rotation(*rotation)
+            sound = output.add_stream(audio, rate=audio_rate, layout="stereo") if audio else None
+            done = 0
+            for index, time in enumerate(times):
+                frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24")
+                frame.pts, frame.time_base = round(time / tick), tick
+                after = times[index + 1] if index + 1 < len(times) else time + Fraction(1, fps)
+                frame.duration = round((after - time) / tick)
+                output.mux(video.encode(frame))
+                while sound and done < seconds * audio_rate and done <= (time - audio_start) * audio_rate:
+                    output.mux(sound.encode(_tone(done, audio_rate, audio_start)))
+                    done += 1024
+            output.mux(video.encode(None))
+            while sound and done < seconds * audio_rate:
+                output.mux(sound.encode(_tone(done, audio_rate, audio_start)))
+                done += 1024
+            if sound:
+                output.mux(sound.encode(None))
+        return path
+
+    return make
+
+
+def _tone(start: int, rate: int, offset: Fraction) -> av.AudioFrame:
+    wave = np.sin(2 * np.pi * 440 * np.arange(start, start + 1024) / rate) * 8000
+    frame = av.AudioFrame.from_ndarray(
+        np.repeat(wave, 2).astype(np.int16).reshape(1, -1), format="s16", layout="stereo"
+    )
+    frame.sample_rate, frame.pts, frame.time_base = rate, start + round(offset * rate), Fraction(1, rate)
+    return frame

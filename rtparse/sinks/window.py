@@ -31,20 +31,24 @@ class WindowSink:
         self._title = title
         self._view = view
         _require_display()
+        # The toolkit inside OpenCV's wheel warns of fonts that it was shipped without.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:
             raise SinkError(f"no window can be opened ({error.err})", "leave --show away") from None
-        self._sized = False
+        self._shown = False
 
     def write(self, parsing: Parsing) -> None:
         picture = self._view(parsing)
-        if not self._sized:
+        if self._shown and not self._visible():
+            raise WindowClosed
+        if not self._shown:
             cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
-            self._sized = True
+            self._shown = True
         cv2.imshow(self._title, picture)
         key = cv2.waitKey(1) & 0xFF
-        if key in (_ESCAPE, ord("q")) or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+        if key in (_ESCAPE, ord("q")) or not self._visible():
             raise WindowClosed
 
     def finish(self) -> None:
@@ -56,6 +60,9 @@ class WindowSink:
             cv2.waitKey(1)  # the window goes when its events are handled
         except cv2.error:
             return  # the user has closed it
+
+    def _visible(self) -> bool:
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
 
 
 def _require_display() -> None:
