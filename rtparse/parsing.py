@@ -30,7 +30,7 @@ class Parsing:
     frame: the frame that was parsed.
     labels: (H, W) uint8, ids into `classes`, of the frame's own size. Owned by the parsing: nothing writes into it
         later, and whoever holds the parsing may keep it.
-    classes: names by id; 0 is the background.
+    classes: names by id, 64 at most; 0 is the background.
     palette_rgb: (classes, 3) uint8 RGB, the colours of the views.
 
     Every method returns a new object that belongs to the caller. Thread-safe.
@@ -73,10 +73,15 @@ class Parsing:
         """The smallest box (x, y, width, height) in pixels around each class in view, ordered by id; no background."""
         x, y, width, height = cv2.boundingRect(self.labels)
         people = self.labels[y : y + height, x : x + width]
+        # One pass for all classes: each pixel becomes one bit, rows and columns gather the bits they meet.
+        bits = np.left_shift(np.uint64(1), people, dtype=np.uint64)
+        columns, rows = np.bitwise_or.reduce(bits, 0), np.bitwise_or.reduce(bits, 1)
         found: dict[str, tuple[int, int, int, int]] = {}
-        for i in np.flatnonzero(self.shares()[1:]) + 1:
-            left, top, w, h = cv2.boundingRect((people == i).view(np.uint8))
-            found[self.classes[i]] = (x + left, y + top, w, h)
+        for i in range(1, len(self.classes)):
+            across, down = (np.flatnonzero(side & np.uint64(1 << i)) for side in (columns, rows))
+            if len(across):
+                left, top = int(across[0]), int(down[0])
+                found[self.classes[i]] = (x + left, y + top, int(across[-1]) - left + 1, int(down[-1]) - top + 1)
         return found
 
     def rle(self, name: str) -> Rle:
