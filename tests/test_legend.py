@@ -30,7 +30,7 @@ def panel(view: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def listed(view: NDArray[np.uint8]) -> list[int]:
-    """The ids whose colour the legend shows, from top to bottom, left of its letters (which are grey at their edges)."""
+    """The ids whose colour the legend shows, from top to bottom, left of the letters with their grey edges."""
     view = view[:, : min(view.shape[:2]) // 40]
     places = {}
     for i in range(1, 20):
