@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse.train.synthetic.body import ANKLE, CHEST_UP, Body, Limb, Skeleton
+from rtparse.train.synthetic.body import CHEST_UP, Body, Limb, Skeleton
 from rtparse.train.synthetic.mesh import Floats, Rings
 
 # Height above the hips, then half width and half depth (male, female), then how far the middle lies to the front.
@@ -21,9 +21,9 @@ TORSO = np.array(
         (0.190, 0.095, 0.083, 0.063, 0.060, 0.005),
         (0.230, 0.099, 0.086, 0.062, 0.058, 0.003),
         (0.258, 0.094, 0.084, 0.054, 0.050, -0.001),
-        (0.276, 0.074, 0.066, 0.045, 0.041, -0.005),
-        (0.290, 0.050, 0.045, 0.037, 0.034, -0.006),
-        (0.304, 0.036, 0.031, 0.034, 0.030, -0.004),
+        (0.276, 0.083, 0.074, 0.047, 0.043, -0.006),
+        (0.290, 0.060, 0.053, 0.040, 0.037, -0.008),
+        (0.304, 0.040, 0.034, 0.034, 0.030, -0.006),
     ],
     np.float32,
 )
@@ -106,7 +106,7 @@ def torso(skeleton: Skeleton, body: Body, heights: NDArray[np.floating]) -> Ring
     # The two straight parts meet in a soft bend.
     bend = np.clip((rows - CHEST_UP + 0.05) / 0.1, 0, 1)[:, None]
     centers = low * (1 - bend) + high * bend + axes[:, :, 2] * (forward * size)[:, None]
-    return _rings(centers, axes[:, :, 0], axes[:, :, 2], width * size, depth * size)
+    return rings_of(centers, axes[:, :, 0], axes[:, :, 2], width * size, depth * size)
 
 
 def along(limb: Limb, shares: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -129,7 +129,7 @@ def arm(skeleton: Skeleton, body: Body, side: int, shares: NDArray[np.floating])
         np.interp(shares, ARM[:, 0], ARM[:, 1]) * skeleton.scale * (0.93 - 0.12 * body.female + 0.45 * (body.girth - 1))
     )
     centers, axes = along(skeleton.arms[side], shares)
-    return _rings(centers, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.08)
+    return rings_of(centers, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.08)
 
 
 def leg(skeleton: Skeleton, body: Body, side: int, shares: NDArray[np.floating]) -> Rings:
@@ -137,8 +137,8 @@ def leg(skeleton: Skeleton, body: Body, side: int, shares: NDArray[np.floating])
     radius = np.interp(shares, LEG_RADIUS[:, 0], LEG_RADIUS[:, 1]) * skeleton.scale * (1 + 0.5 * (body.girth - 1))
     centers, axes = along(skeleton.legs[side], shares)
     calf = np.exp(-(((np.asarray(shares) - 1.3) / 0.2) ** 2)) * 0.010 * skeleton.scale
-    centers = centers - axes[:, :, 2] * calf[:, None]
-    return _rings(centers, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.06)
+    behind = axes[:, :, 2] * calf[:, None]
+    return rings_of(centers - behind, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.06)
 
 
 def both_legs(skeleton: Skeleton, body: Body, shares: NDArray[np.floating]) -> Rings:
@@ -162,7 +162,7 @@ def both_legs(skeleton: Skeleton, body: Body, shares: NDArray[np.floating]) -> R
     width = np.abs((apart * side).sum(1)) / 2 + radius * 1.02
     depth = np.abs((apart * front).sum(1)) / 2 + radius * 1.14
     depth = np.maximum(depth, hips.half_depth[0] * seat)
-    return _rings(centers, side, front, np.maximum.accumulate(width), depth)
+    return rings_of(centers, side, front, np.maximum.accumulate(width), depth)
 
 
 def head(skeleton: Skeleton, body: Body, heights: NDArray[np.floating]) -> Rings:
@@ -175,7 +175,7 @@ def head(skeleton: Skeleton, body: Body, heights: NDArray[np.floating]) -> Rings
     centers = skeleton.skull + up * ((CHIN_UP + rows * HEAD_HEIGHT) * size)[:, None] + front * (forward * size)[:, None]
     n = len(rows)
     jaw = 1 + 0.06 * (1 - body.female) * np.exp(-(((rows - 0.15) / 0.15) ** 2))
-    return _rings(
+    return rings_of(
         centers, np.tile(skeleton.head[:, 0], (n, 1)), np.tile(front, (n, 1)), width * size * jaw, depth * size
     )
 
@@ -189,82 +189,15 @@ def neck(skeleton: Skeleton, body: Body) -> Rings:
     radius = np.array((0.031, 0.030, 0.030, 0.031, 0.034, 0.040)) * (1 - 0.12 * body.female) * size
     radius *= 1 + 0.5 * (body.girth - 1)
     axes = skeleton.head * (1 - t[:, :, None]) + skeleton.chest * t[:, :, None]
-    return _rings(top * (1 - t) + foot * t, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.05)
+    return rings_of(top * (1 - t) + foot * t, axes[:, :, 0], axes[:, :, 2], radius, radius * 1.05)
 
 
-def foot(skeleton: Skeleton, side: int) -> Rings:
-    """Rings from heel to toes."""
-    size = skeleton.scale
-    axes = skeleton.feet[side]
-    reach = np.array((-0.043, -0.042, -0.036, -0.02, 0.005, 0.035, 0.065, 0.090, 0.104, 0.110, 0.111)) * size
-    width = np.array((-0.007, 0.006, 0.015, 0.019, 0.020, 0.024, 0.028, 0.026, 0.017, 0.006, -0.007)) * size
-    height = np.array((-0.007, 0.010, 0.020, 0.028, 0.030, 0.024, 0.017, 0.013, 0.010, 0.006, -0.007)) * size
-    sole = skeleton.legs[side].points[2] - axes[:, 1] * (ANKLE * size)
-    centers = sole + axes[:, 2] * reach[:, None] + axes[:, 1] * np.maximum(height, 0.006 * size)[:, None]
-    n = len(reach)
-    return _rings(centers, np.tile(axes[:, 0], (n, 1)), np.tile(axes[:, 1], (n, 1)), width, height)
-
-
-def hand(skeleton: Skeleton, side: int, curl: float, twist: float, *, fingers: bool) -> list[Rings]:
-    """Palm, thumb and fingers, or a mitten when `fingers` is False (enough for small people)."""
-    size = skeleton.scale
-    wrist, axes = skeleton.arms[side].points[2], skeleton.arms[side].lower
-    inward = -1.0 if side == 0 else 1.0
-    cos, sin = np.cos(twist), np.sin(twist) * -inward
-    palm = (axes[:, 0] * cos + axes[:, 2] * sin) * inward
-    thumb = axes[:, 2] * cos - axes[:, 0] * sin
-    out = -axes[:, 1]
-
-    def tube(start: Floats, direction: Floats, length: float, bend: float, width: float, thick: float) -> Rings:
-        """Three joints that bend towards the palm."""
-        turns = np.linspace(0, 1, 5)
-        steps = np.stack([direction * np.cos(bend * t) + palm * np.sin(bend * t) for t in turns])
-        centers = start + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, 0)]) * (length / 5)
-        taper = np.array((0.9, 1.05, 1.0, 0.95, 0.8, 0.25))
-        across = np.cross(direction, palm)
-        across /= np.linalg.norm(across) + 1e-9
-        n = len(centers)
-        flat = np.cross(steps[[0, 0, 1, 2, 3, 4]], across)
-        flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
-        return _rings(centers, -flat, np.tile(across, (n, 1)), thick * taper, width * taper)
-
-    base = wrist + out * (0.004 * size)
-    reach = np.array((-0.006, 0.004, 0.02, 0.036, 0.050, 0.056)) * size
-    palm_rings = _rings(
-        base + out * reach[:, None],
-        np.tile(palm * inward, (6, 1)),
-        np.tile(thumb, (6, 1)),
-        np.array((0.0125, 0.0125, 0.013, 0.012, 0.010, 0.006)) * size,
-        np.array((0.0155, 0.0165, 0.023, 0.025, 0.024, 0.018)) * size,
-    )
-    parts = [palm_rings]
-    knuckles = wrist + out * (0.052 * size)
-    if fingers:
-        for place, length in ((0.018, 0.045), (0.006, 0.051), (-0.006, 0.047), (-0.018, 0.037)):
-            spread = out + thumb * (place * (8 - 6 * curl))
-            parts.append(
-                tube(knuckles + thumb * (place * size), spread, length * size, curl * 4, 0.0058 * size, 0.0058 * size)
-            )
-    else:
-        parts.append(tube(knuckles, out, 0.046 * size, curl * 4, 0.022 * size, 0.008 * size))
-    parts.append(
-        tube(
-            base + out * (0.012 * size) + thumb * (0.018 * size),
-            out * 0.75 + thumb * 0.6,
-            0.045 * size,
-            curl,
-            0.007 * size,
-            0.007 * size,
-        )
-    )
-    return parts
-
-
-def _rings(
+def rings_of(
     centers: NDArray[np.floating],
     side: NDArray[np.floating],
     front: NDArray[np.floating],
     width: NDArray[np.floating],
     depth: NDArray[np.floating],
 ) -> Rings:
+    """Rings out of arrays of any precision."""
     return Rings(*(np.asarray(part, np.float32) for part in (centers, side, front, width, depth)))

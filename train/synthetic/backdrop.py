@@ -22,7 +22,7 @@ def random_backdrop(rng: np.random.Generator, size_hw: tuple[int, int], camera: 
     kind = str(rng.choice(BACKDROPS, p=(0.08, 0.12, 0.32, 0.14, 0.1, 0.08, 0.16)))
     picture = _paint(kind, rng, size_hw, camera)
     if rng.random() < 0.4:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(np.exp(rng.uniform(-0.5, 1.8))))
+        cv2.GaussianBlur(picture, (0, 0), float(np.exp(rng.uniform(-0.5, 1.8))), dst=picture)
     return np.clip(picture * 255, 0, 255).astype(np.uint8)
 
 
@@ -32,13 +32,9 @@ def _paint(kind: str, rng: np.random.Generator, size_hw: tuple[int, int], camera
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     base = np.broadcast_to(first * (1 - y) + second * y, (height, width, 3)).copy()
     if kind == "noise":
-        return base * (0.6 + 0.8 * octaves(rng, size_hw)[..., None])
+        return np.asarray(base * (0.6 + 0.8 * octaves(rng, size_hw)[..., None]), np.float32)
     if kind in ("room", "field"):
-        wall = (
-            random_material(rng)
-            if kind == "room" or rng.random() < 0.5
-            else Material("plain", (tuple(random_color(rng)),))
-        )
+        wall = random_material(rng) if kind == "room" or rng.random() < 0.5 else Material("plain", (random_color(rng),))
         stretch = float(rng.uniform(0.4, 3))
         rows = (np.arange(height) * stretch).astype(int) % 128
         columns = (np.arange(width) * stretch).astype(int) % 128
@@ -57,7 +53,7 @@ def _paint(kind: str, rng: np.random.Generator, size_hw: tuple[int, int], camera
             ends = [(int(rng.uniform(-0.2, 1.2) * width), int(rng.uniform(-0.2, 1.2) * height)) for _ in range(2)]
             color = random_skin(rng).colors[0] if rng.random() < 0.3 else random_color(rng)
             cv2.line(base, ends[0], ends[1], color, int(rng.uniform(0.01, 0.09) * height) + 1, cv2.LINE_AA)
-        return base * (0.7 + 0.6 * octaves(rng, size_hw)[..., None])
+        return np.asarray(base * (0.7 + 0.6 * octaves(rng, size_hw)[..., None]), np.float32)
     return base
 
 

@@ -23,7 +23,7 @@ ANKLE = 0.042
 HIP = 0.052
 SHOULDER_UP, SHOULDER_OUT = 0.258, 0.098
 UPPER_ARM, FOREARM = 0.172, 0.152
-CHEST_UP, NECK_UP, HEAD_UP = 0.13, 0.292, 0.325
+CHEST_UP, NECK_UP, HEAD_UP = 0.13, 0.292, 0.318
 """Heights of the spine's bend, the neck's foot and the head's pivot above the hips, over body height."""
 
 
@@ -141,8 +141,8 @@ def skeleton(body: Body, pose: Pose, place: tuple[float, float] = (0.0, 0.0)) ->
     size = body.height
     world = turned(0, pose.heading, 0)
     pelvis = world @ turned(*pose.pelvis)
-    chest = pelvis @ turned(*pose.spine)
-    head = chest @ turned(*pose.head)
+    chest = np.asarray(pelvis @ turned(*pose.spine), np.float32)
+    head = np.asarray(chest @ turned(*pose.head), np.float32)
     hips = np.zeros(3, np.float32)
     waist = hips + pelvis[:, 1] * (CHEST_UP * size)
     neck = waist + chest[:, 1] * ((NECK_UP - CHEST_UP) * size)
@@ -170,12 +170,12 @@ def skeleton(body: Body, pose: Pose, place: tuple[float, float] = (0.0, 0.0)) ->
 
     return Skeleton(
         size,
-        hips + move,
+        np.asarray(hips + move, np.float32),
         pelvis,
-        waist + move,
+        np.asarray(waist + move, np.float32),
         chest,
-        neck + move,
-        skull + move,
+        np.asarray(neck + move, np.float32),
+        np.asarray(skull + move, np.float32),
         head,
         (moved(arms[0]), moved(arms[1])),
         (moved(legs[0]), moved(legs[1])),

@@ -50,10 +50,10 @@ CLIP_OUTFIT = Outfit(
         0.03,
     ),
     legwear=Legwear(
-        Material("herringbone", ((0.33, 0.24, 0.16), (0.4, 0.3, 0.2)), 0.08, folds=0.7, seed=5), 0.014, 1.9
+        Material("herringbone", ((0.33, 0.24, 0.16), (0.4, 0.3, 0.2)), 0.08, folds=0.45, seed=5), 0.014, 1.9
     ),
     coat=Coat(
-        Material("herringbone", ((0.22, 0.52, 0.68), (0.3, 0.62, 0.78)), 0.14, folds=0.8, seed=9), 0.024, 0.75, 0.5
+        Material("herringbone", ((0.22, 0.52, 0.68), (0.3, 0.62, 0.78)), 0.14, folds=0.45, seed=9), 0.024, 0.75, 0.5
     ),
     scarf=Material("argyle", ((0.5, 0.45, 0.12), (0.85, 0.85, 0.8), (0.3, 0.25, 0.1)), 0.18, folds=0.8, seed=8),
     shoes=Shoes(Material("herringbone", ((0.9, 0.9, 0.92), (0.8, 0.8, 0.84)), 0.05, seed=2)),
@@ -207,7 +207,7 @@ def write_clip(path: Path) -> None:
     rate = 44100
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            video = container.add_stream("libx264", rate=CLIP_FPS, options={"crf": "21", "preset": "slow"})
+            video = container.add_stream("libx264", rate=CLIP_FPS, options={"crf": "18", "preset": "slow"})
             video.height, video.width = CLIP_SIZE_HW
             video.pix_fmt = "yuv420p"
             audio = container.add_stream("aac", rate=rate, layout="mono")

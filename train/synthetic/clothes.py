@@ -232,7 +232,7 @@ def sunglasses(skeleton: Skeleton, body: Body, material: Material) -> Mesh:
     arc = (FRONT - 1.75, FRONT + 1.75)
     columns = 56
     heights = np.array((0.60, 0.575, 0.55, 0.50, 0.455, 0.425))
-    rings = anatomy.head(skeleton, body, heights).grown(np.float32(0.007))
+    rings = anatomy.head(skeleton, body, heights).grown(0.007)
     front = from_front(columns, arc)
     lens = (front > 0.13) & (front < 0.88)
     keep = np.stack([lens & (np.abs(front - 0.5) < 0.32), np.full(columns, True), lens, lens, lens & (front < 0.75)])

@@ -45,46 +45,46 @@ def tile(material: Material) -> NDArray[np.float32]:
     colors = np.array(material.colors, np.float32)
     grain = 0.95 + 0.1 * rng.random((TILE, TILE, 1), np.float32)
     if material.pattern == "plain":
-        return np.minimum(colors[0] * grain, 1)
+        return np.asarray(np.minimum(colors[0] * grain, 1), np.float32)
     y, x = np.mgrid[0:TILE, 0:TILE].astype(np.float32) / TILE
     pick = np.clip(_choice(material.pattern, x, y, len(colors), rng), 0, len(colors) - 1)
     # Between two whole numbers the colours blend, in sixteen steps.
     steps = np.arange(16 * (len(colors) - 1) + 1) / 16
     blends = np.stack([np.interp(steps, np.arange(len(colors)), colors[:, i]) for i in range(3)], 1).astype(np.float32)
-    return np.minimum(blends[(pick * 16).astype(np.intp)] * grain, 1)
+    return np.asarray(np.minimum(blends[(pick * 16).astype(np.intp)] * grain, 1), np.float32)
 
 
 def _choice(
     pattern: str, x: NDArray[np.float32], y: NDArray[np.float32], count: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     """Which colour each point takes: an index, fractions mix neighbours."""
     last = max(count - 1, 1)
     n = int(rng.integers(2, 9))
     if pattern == "stripes":
         share = rng.uniform(0.2, 0.8)
-        return ((x * n) % 1 > share).astype(np.float32) * (1 + (np.floor(x * n) % last))
+        return np.asarray(((x * n) % 1 > share).astype(np.float32) * (1 + (np.floor(x * n) % last)))
     if pattern == "checks":
         share = rng.uniform(0.3, 0.7)
-        return (((x * n) % 1 > share).astype(np.float32) + ((y * n) % 1 > share)) * last / 2
+        return np.asarray((((x * n) % 1 > share).astype(np.float32) + ((y * n) % 1 > share)) * last / 2)
     if pattern == "dots":
         radius = rng.uniform(0.2, 0.45)
         row = np.floor(y * 2 * (n // 2 + 1))
         near = np.hypot((x * n + 0.5 * (row % 2)) % 1 - 0.5, (y * 2 * (n // 2 + 1)) % 1 - 0.5) < radius
-        return near.astype(np.float32) * (1 + row % last)
+        return np.asarray(near.astype(np.float32) * (1 + row % last))
     if pattern in ("noise", "print", "melange"):
         cells = {"noise": 12, "print": 6, "melange": 64}[pattern]
         field = wrapped_noise(rng, TILE, cells)
         level = (field - field.min()) / max(float(np.ptp(field)), 1e-6) * count
-        return np.floor(level) if pattern == "print" else level - 0.5
+        return np.asarray(np.floor(level) if pattern == "print" else level - 0.5)
     if pattern == "gradient":
-        return (1 - np.abs(2 * y - 1)).astype(np.float32) * last
+        return np.asarray((1 - np.abs(2 * y - 1)).astype(np.float32) * last)
     if pattern == "herringbone":
         slant = np.where((x * 4) % 1 < 0.5, x, -x)
-        return (((y + slant) * 12) % 1 > 0.5).astype(np.float32) * last
+        return np.asarray((((y + slant) * 12) % 1 > 0.5).astype(np.float32) * last)
     if pattern == "argyle":
         diamond = np.abs((x * 3) % 1 - 0.5) + np.abs((y * 2) % 1 - 0.5)
         line = np.abs(((x * 3 + y * 2) % 1) - 0.5) < 0.04
-        return np.where(line, last, (diamond < 0.5).astype(np.float32)).astype(np.float32)
+        return np.asarray(np.where(line, last, diamond < 0.5))
     return np.zeros_like(x)
 
 
@@ -178,7 +178,7 @@ def _face(material: Material) -> NDArray[np.float32]:
     if material.pattern == "beard":
         spot(0.0, 0.10, 1.0, 0.16, skin * 0.35 + hair * 0.6)
         spot(0.0, 0.28, 0.34, 0.03, skin * 0.35 + hair * 0.6)
-    head = cv2.GaussianBlur(head, (0, 0), 2.0 * fine)
+    cv2.GaussianBlur(head, (0, 0), 2.0 * fine, dst=head)
     white, dark = np.full(3, 0.85, np.float32), np.full(3, 0.03, np.float32)
     for sign in (-1.0, 1.0):
         spot(sign * 0.42, 0.505, 0.19, 0.024, white)

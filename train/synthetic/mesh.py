@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,13 @@ class Rings:
         """The same line with every half axis longer by some metres: cloth over a body."""
         width, depth = np.maximum(self.half_width + by, 1e-4), np.maximum(self.half_depth + by, 1e-4)
         return Rings(self.centers, self.side, self.front, width.astype(np.float32), depth.astype(np.float32))
+
+    @classmethod
+    def through(cls, stack: Sequence[Floats], radii: Sequence[float], size: float, side: Floats, front: Floats) -> Self:
+        """Circles of given radii (shares of `size`) through a stack of points that runs downwards."""
+        n = len(stack)
+        radius = (np.array(radii) * size).astype(np.float32)
+        return cls(np.array(stack, np.float32), np.tile(side, (n, 1)), np.tile(front, (n, 1)), radius, radius)
 
 
 def loft(

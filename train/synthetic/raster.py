@@ -132,4 +132,4 @@ def rasterize(mesh: Mesh, camera: Camera, size_hw: tuple[int, int]) -> Hits:
 
 def _least(corners: NDArray[np.floating]) -> NDArray[np.floating]:
     """The smallest of three columns; much faster than min(1) on such narrow arrays."""
-    return np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    return np.asarray(np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2]))

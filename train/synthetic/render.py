@@ -80,7 +80,8 @@ def shade(mesh: Mesh, hits: Hits, light: Light, size_hw: tuple[int, int]) -> Flo
     """Colours (P, 3) float32 BGR 0..1 of the pixels that see the mesh."""
     corners = mesh.faces[hits.face]
     attributes = np.concatenate([mesh.normals, mesh.uv], 1)
-    smooth = sum(attributes[corners[:, i]] * hits.weights[:, i, None] for i in range(3))
+    first, second, third = (attributes[corners[:, i]] * hits.weights[:, i, None] for i in range(3))
+    smooth = first + second + third
     normal, uv = smooth[:, :3], smooth[:, 3:]
     normal *= np.where(hits.inside, -1, 1)[:, None] / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9)
 
@@ -125,7 +126,7 @@ def shade(mesh: Mesh, hits: Hits, light: Light, size_hw: tuple[int, int]) -> Flo
 def _wrinkles() -> Floats:
     rng = np.random.default_rng(7)
     field = wrapped_noise(rng, TILE, 4) + 0.6 * wrapped_noise(rng, TILE, 8) + 0.3 * wrapped_noise(rng, TILE, 16)
-    return field / float(field.std())
+    return np.asarray(field / field.std(), np.float32)
 
 
 def _hollows(hits: Hits, size_hw: tuple[int, int]) -> Floats:
@@ -149,13 +150,13 @@ def _ground_shadow(mesh: Mesh, camera: Camera, light: Light, size_hw: tuple[int,
     steep = max(float(sun[1]), 0.35)
     points = np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(1)])
     fallen = points - sun * (points[:, 1:2] / steep)
-    seen = camera.project(fallen, quarter)
+    seen = camera.project(fallen.astype(np.float32), quarter)
     column, row = seen[:, 0].astype(np.int32), seen[:, 1].astype(np.int32)
     inside = (seen[:, 2] > 0.1) & (column >= 0) & (column < quarter[1]) & (row >= 0) & (row < quarter[0])
     dark = np.zeros(quarter, np.float32)
     dark[row[inside], column[inside]] = 1
-    dark = cv2.blur(cv2.dilate(dark, np.ones((3, 3), np.uint8)), (5, 5))
-    return np.asarray(cv2.resize(dark, size_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    soft = cv2.blur(cv2.dilate(dark, np.ones((3, 3), np.uint8)), (5, 5))
+    return np.asarray(cv2.resize(soft, size_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _tall(person: Person, camera: Camera, height: int) -> float:

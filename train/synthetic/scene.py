@@ -36,9 +36,10 @@ def render_scene(
         behind = random_backdrop(rng, size_hw, camera)
     else:
         shrink = background.shape[0] > height
-        behind = cv2.resize(background, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+        behind = np.asarray(cv2.resize(background, (width, height), interpolation=how), np.uint8)
     things = random_things(rng, int(rng.poisson(1.2 if people else 3)), camera)
-    scene = render(people, camera, np.asarray(behind, np.uint8), random_light(rng), things)
+    scene = render(people, camera, behind, random_light(rng), things)
     return replace(scene, image_bgr=_sensor(scene.image_bgr, rng))
 
 
@@ -112,7 +113,7 @@ def _sensor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     """Slight defocus, a tone curve and noise."""
     picture = image.astype(np.float32)
     if rng.random() < 0.35:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.1)))
-    picture = 255 * (picture / 255) ** float(np.exp(rng.normal(-0.3, 0.22)))
-    picture += rng.normal(0, 1, picture.shape).astype(np.float32) * float(rng.gamma(1.5, 2.0))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.1)), dst=picture)
+    toned = 255 * (picture / 255) ** np.float32(np.exp(rng.normal(-0.3, 0.22)))
+    noise = rng.standard_normal(picture.shape, np.float32) * np.float32(rng.gamma(1.5, 2.0))
+    return np.clip(toned + noise, 0, 255).astype(np.uint8)
