@@ -17,9 +17,9 @@ from rtparse.train.model import ModelConfig, build_model
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def checkpoint(folder: Path) -> Path:
     torch.manual_seed(0)
-    path = tmp_path / "tiny.safetensors"
+    path = folder / "tiny.safetensors"
     save_checkpoint(build_model(ModelConfig(smooth_channels=16)), path, ModelMetadata(name="tiny"))
     return path
 
@@ -33,24 +33,24 @@ def test_version_and_help(rtparse) -> None:
     assert rtparse("vidoe").returncode == 2
 
 
-def test_image(rtparse, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((90, 70, 3), 128, np.uint8))
+def test_image(rtparse, folder: Path) -> None:
+    cv2.imwrite(str(folder / "photo.jpg"), np.full((90, 70, 3), 128, np.uint8))
     done = rtparse("image", "photo.jpg", "--jsonl", "photo.jsonl")
     assert done.returncode == 0, done.stderr
-    assert cv2.imread(str(tmp_path / "photo.parsed.png")).shape == (90, 70, 3)
-    (line,) = (tmp_path / "photo.jsonl").read_text().splitlines()
+    assert cv2.imread(str(folder / "photo.parsed.png")).shape == (90, 70, 3)
+    (line,) = (folder / "photo.jsonl").read_text().splitlines()
     assert sum(found["share"] for found in json.loads(line)["classes"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_image_refuses_videos_and_folders(rtparse, clip: Path, tmp_path: Path) -> None:
-    for source in (clip, tmp_path):
+def test_image_refuses_videos_and_folders(rtparse, clip: Path, folder: Path) -> None:
+    for source in (clip, folder):
         done = rtparse("image", source, "-o", "out.png")
         assert done.returncode == 2
         assert "rtparse video" in done.stderr
 
 
-def test_export_then_use_by_name(rtparse, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+def test_export_then_use_by_name(rtparse, checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     done = rtparse("export", "--weights", checkpoint, "--to", "tiny.onnx")
     assert done.returncode == 0, done.stderr
     assert "same label on" in done.stderr
@@ -58,9 +58,9 @@ def test_export_then_use_by_name(rtparse, checkpoint: Path, tmp_path: Path, monk
     assert rtparse("models", "add", "mine", "tiny.onnx").returncode == 0
     assert "mine" in rtparse("models").stdout
     assert "mine" in rtparse("info").stdout
-    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((64, 64, 3), 128, np.uint8))
+    cv2.imwrite(str(folder / "photo.jpg"), np.full((64, 64, 3), 128, np.uint8))
     assert rtparse("image", "photo.jpg", "--engine", "mine").returncode == 0
-    (tmp_path / "tiny.onnx").write_bytes(b"changed")
+    (folder / "tiny.onnx").write_bytes(b"changed")
     refused = rtparse("image", "photo.jpg", "--engine", "mine", "-y")
     assert refused.returncode == 1
     assert "SHA-256" in refused.stderr
@@ -68,20 +68,20 @@ def test_export_then_use_by_name(rtparse, checkpoint: Path, tmp_path: Path, monk
     assert "mine" not in rtparse("models").stdout
 
 
-def test_export_of_what_is_no_checkpoint(rtparse, tmp_path: Path) -> None:
-    (tmp_path / "text.safetensors").write_text("hello")
+def test_export_of_what_is_no_checkpoint(rtparse, folder: Path) -> None:
+    (folder / "text.safetensors").write_text("hello")
     done = rtparse("export", "--weights", "text.safetensors", "--to", "out.onnx")
     assert done.returncode == 1
     assert "no readable safetensors" in done.stderr
     assert rtparse("export", "--weights", "text.safetensors", "--to", "out.bin").returncode == 2
-    assert not list(tmp_path.glob("*out*"))
+    assert not list(folder.glob("*out*"))
 
 
-def test_bench_reports_engine_and_pipeline(rtparse, clip: Path, tmp_path: Path) -> None:
+def test_bench_reports_engine_and_pipeline(rtparse, clip: Path, folder: Path) -> None:
     done = rtparse("bench", clip, "--frames", "12", "--json", "bench.json")
     assert done.returncode == 0, done.stderr
     assert "pipeline over engine" in done.stdout
-    report = json.loads((tmp_path / "bench.json").read_text())
+    report = json.loads((folder / "bench.json").read_text())
     assert report["frames"] == 12
     assert set(report["stages_ms"]) == {"decode", "preprocess", "engine", "postprocess", "overlay", "encode"}
     assert report["ratio"] == pytest.approx(report["pipeline_fps"] / report["engine_fps"])

@@ -18,11 +18,11 @@ import pytest
 from rtparse.cli.video import default_output
 
 
-def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, clip: Path, tmp_path: Path) -> None:
+def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, clip: Path, folder: Path) -> None:
     done = rtparse("video", clip, "-o", "out.mp4")
     assert done.returncode == 0, done.stderr
     assert "12 frames parsed: out.mp4" in done.stderr
-    with av.open(str(clip)) as original, av.open(str(tmp_path / "out.mp4")) as parsed:
+    with av.open(str(clip)) as original, av.open(str(folder / "out.mp4")) as parsed:
         video = parsed.streams.video[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (video.width, video.height) == (162, 120)
@@ -30,14 +30,14 @@ def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, c
         assert parsed.duration == pytest.approx(original.duration, rel=0.02)
         times = [frame.time for frame in parsed.decode(video)]
     assert times == pytest.approx([number / 10 for number in range(12)], abs=1e-3)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+    assert sorted(path.name for path in folder.iterdir()) == ["out.mp4"]
 
 
-def test_masks_and_jsonl_agree(rtparse, clip: Path, tmp_path: Path) -> None:
+def test_masks_and_jsonl_agree(rtparse, clip: Path, folder: Path) -> None:
     done = rtparse("video", clip, "-o", "o.mp4", "--masks", "m", "--jsonl", "o.jsonl", "--rle", "--view", "labels")
     assert done.returncode == 0, done.stderr
-    masks = sorted((tmp_path / "m").iterdir())
-    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    masks = sorted((folder / "m").iterdir())
+    lines = [json.loads(line) for line in (folder / "o.jsonl").read_text().splitlines()]
     assert len(masks) == len(lines) == 12
     assert [line["index"] for line in lines] == list(range(12))
     labels = cv2.imread(str(masks[5]), cv2.IMREAD_GRAYSCALE)
@@ -47,10 +47,10 @@ def test_masks_and_jsonl_agree(rtparse, clip: Path, tmp_path: Path) -> None:
     assert share == pytest.approx((labels == 0).mean(), abs=1e-4)
 
 
-def test_default_name_is_beside_the_input_and_is_kept(rtparse, clip: Path, tmp_path: Path) -> None:
-    mine = Path(shutil.copy(clip, tmp_path / "mine.mp4"))
+def test_default_name_is_beside_the_input_and_is_kept(rtparse, clip: Path, folder: Path) -> None:
+    mine = Path(shutil.copy(clip, folder / "mine.mp4"))
     assert rtparse("video", mine).returncode == 0
-    parsed = tmp_path / "mine.parsed.mp4"
+    parsed = folder / "mine.parsed.mp4"
     before = parsed.stat().st_mtime_ns
     again = rtparse("video", mine)
     assert again.returncode == 2
@@ -91,15 +91,15 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], int, str]]:
 @pytest.mark.parametrize(
     "case", ["missing file", "folder without images", "text named .mp4", "zero bytes", "no such camera"]
 )
-def test_bad_sources_end_in_one_line_and_leave_nothing(rtparse, tmp_path: Path, case: str) -> None:
-    inputs = tmp_path / "inputs"
+def test_bad_sources_end_in_one_line_and_leave_nothing(rtparse, folder: Path, case: str) -> None:
+    inputs = folder / "inputs"
     inputs.mkdir()
     arguments, code, word = bad_inputs(inputs)[case]
     done = rtparse("video", *arguments, "-o", "out.mp4")
     assert done.returncode == code
     assert word in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["inputs"]
+    assert [path.name for path in folder.iterdir()] == ["inputs"]
 
 
 @pytest.mark.parametrize(
@@ -116,23 +116,23 @@ def test_bad_sources_end_in_one_line_and_leave_nothing(rtparse, tmp_path: Path, 
         (["-o", "out.txt"], 2, ".txt"),
     ],
 )
-def test_wrong_options(rtparse, clip: Path, tmp_path: Path, options: list[str], code: int, word: str) -> None:
+def test_wrong_options(rtparse, clip: Path, folder: Path, options: list[str], code: int, word: str) -> None:
     done = rtparse("video", clip, *(["-o", "out.mp4"] if "-o" not in options else []), *options)
     assert done.returncode == code, done.stderr
     assert word in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
-def test_the_input_is_never_overwritten(rtparse, clip: Path, tmp_path: Path) -> None:
-    mine = Path(shutil.copy(clip, tmp_path / "mine.mp4"))
+def test_the_input_is_never_overwritten(rtparse, clip: Path, folder: Path) -> None:
+    mine = Path(shutil.copy(clip, folder / "mine.mp4"))
     before = mine.read_bytes()
     done = rtparse("video", mine, "-o", mine, "-y")
     assert done.returncode == 2
     assert mine.read_bytes() == before
 
 
-def test_truncated_file_is_parsed_as_far_as_it_goes(rtparse, clip: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.mkv"
+def test_truncated_file_is_parsed_as_far_as_it_goes(rtparse, clip: Path, folder: Path) -> None:
+    whole = folder / "whole.mkv"
     with av.open(str(clip)) as source, av.open(str(whole), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
@@ -140,49 +140,49 @@ def test_truncated_file_is_parsed_as_far_as_it_goes(rtparse, clip: Path, tmp_pat
                 packet.stream = stream
                 target.mux(packet)
     content = whole.read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(content[: int(len(content) * 0.7)])
+    (folder / "cut.mkv").write_bytes(content[: int(len(content) * 0.7)])
     done = rtparse("video", "cut.mkv", "-o", "out.mp4")
     assert done.returncode == 1
     assert "damaged input" in done.stderr
-    with av.open(str(tmp_path / "out.mp4")) as parsed:
+    with av.open(str(folder / "out.mp4")) as parsed:
         assert 0 < sum(1 for _ in parsed.decode(video=0)) < 12
 
 
-def test_a_folder_of_pictures_becomes_a_video(rtparse, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
+def test_a_folder_of_pictures_becomes_a_video(rtparse, folder: Path) -> None:
+    pictures = folder / "pictures"
     pictures.mkdir()
     for number in (10, 9, 1):
         cv2.imwrite(str(pictures / f"{number}.png"), np.full((48, 64, 3), number * 20, np.uint8))
     done = rtparse("video", pictures)
     assert done.returncode == 0, done.stderr
-    with av.open(str(tmp_path / "pictures.parsed.mp4")) as parsed:
+    with av.open(str(folder / "pictures.parsed.mp4")) as parsed:
         levels = [frame.to_ndarray(format="gray").mean() for frame in parsed.decode(video=0)]
     assert len(levels) == 3
     assert levels == sorted(levels)  # 1, 9, 10: numbers, not letters
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_leaves_a_whole_file_and_exits_130(clip: Path, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
+def test_ctrl_c_leaves_a_whole_file_and_exits_130(clip: Path, folder: Path) -> None:
+    pictures = folder / "pictures"
     pictures.mkdir()
     for number in range(400):
         cv2.imwrite(str(pictures / f"{number:03d}.jpg"), np.full((96, 128, 3), number % 255, np.uint8))
     process = subprocess.Popen(
         [sys.executable, "-m", "rtparse", "video", str(pictures), "-o", "out.mp4", "--jsonl", "out.jsonl"],
-        cwd=tmp_path,
+        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(tmp_path.glob(".out.jsonl*")):
+    while time.monotonic() < deadline and not list(folder.glob(".out.jsonl*")):
         time.sleep(0.05)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "interrupted" in stderr
-    lines = (tmp_path / "out.jsonl").read_text().splitlines()
-    with av.open(str(tmp_path / "out.mp4")) as parsed:
+    lines = (folder / "out.jsonl").read_text().splitlines()
+    with av.open(str(folder / "out.mp4")) as parsed:
         frames = sum(1 for _ in parsed.decode(video=0))
     assert frames == len(lines)
     assert 0 < frames < 400
