@@ -83,6 +83,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         frames: int = 25,
         fps: int = 25,
         times: Sequence[Fraction] = (),
+        tick: Fraction = Fraction(1, 60_000),
         codec: str = "libx264",
         pix_fmt: str = "yuv420p",
         options: dict[str, str] | None = None,
@@ -94,7 +95,6 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         **stream_fields: Any,
     ) -> Path:
         path = tmp_path / name
-        tick = Fraction(1, 90_000)
         times = times or [Fraction(index, fps) for index in range(frames)]
         seconds = audio_seconds if audio_seconds is not None else frames / fps
         with av.open(

@@ -19,7 +19,7 @@ def ffmpeg_errors(name: str) -> Iterator[None]:
     """FFmpeg's errors become SourceError."""
     try:
         yield
-    except av.error.InvalidDataError as error:
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise SourceError(
             f"{name} cannot be read as a video ({error.strerror})",
             "expected a whole video file, such as MP4, MOV, MKV or WebM",

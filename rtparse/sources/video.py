@@ -168,7 +168,7 @@ class VideoSource:
             return
         frame = self._frame_ticks * self._tick
         if stated.frames:
-            if count < stated.frames and end < stated.duration - frame * Fraction(3, 2):
+            if count < stated.frames and end < stated.duration - max(frame * Fraction(3, 2), Fraction(1, 10)):
                 self._ending = f"the file ends early: {count} of {stated.frames} pictures"
         elif end < stated.duration - max(5 * frame, Fraction(1, 2)):
             self._ending = f"the file ends early: at {float(end):.1f} s of {float(stated.duration):.1f} s"
