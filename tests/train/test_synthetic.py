@@ -28,6 +28,7 @@ from rtparse.train.synthetic.material import CLIP_PATTERNS, PATTERNS, Material
 from rtparse.train.synthetic.outfit import JUMPSUIT, UPPER, Hair, Legwear, Outfit, Shoes, Top, random_outfit
 from rtparse.train.synthetic.poses import random_body, random_pose, walking
 from rtparse.train.synthetic.raster import rasterize
+from rtparse.train.synthetic.scene import seats
 
 GREY = np.full((256, 192, 3), 128, np.uint8)
 CAMERA = Camera((0.0, 1.2, 4.0), (0.0, 0.9, 0.0), 0.5)
@@ -172,6 +173,18 @@ def test_clothes_do_not_let_skin_through() -> None:
         arms = np.isin(labels, [class_id("left-arm"), class_id("right-arm")]).sum()
         assert legs == 0
         assert arms < 0.12 * np.count_nonzero(labels)
+
+
+def test_seats_are_background_and_only_for_sitters() -> None:
+    rng = np.random.default_rng(0)
+    sitting = Pose(ankles=((0.1, -0.5, 0.45), (-0.1, -0.5, 0.45)), knees=((0.2, 1.0, 0.6), (-0.2, 1.0, 0.6)))
+    chair = seats(Person(BARE_LIMBS, pose=sitting), rng)
+    assert chair
+    assert not any(mesh.labels.any() for mesh in chair)
+    assert seats(Person(BARE_LIMBS), rng) == []
+    free = render([Person(BARE_LIMBS, pose=sitting)], CAMERA, GREY)
+    seated = render([Person(BARE_LIMBS, pose=sitting)], CAMERA, GREY, things=chair)
+    assert np.count_nonzero(free.labels) >= np.count_nonzero(seated.labels) > 0.7 * np.count_nonzero(free.labels)
 
 
 def test_depth_decides_not_the_order_of_faces() -> None:

@@ -160,7 +160,7 @@ def both_legs(skeleton: Skeleton, body: Body, shares: NDArray[np.floating]) -> R
     centers = centers - front * (seat * 0.006 * skeleton.scale)[:, None]
     # An ellipse around two circles must be deeper than they are.
     width = np.abs((apart * side).sum(1)) / 2 + radius * 1.02
-    depth = np.abs((apart * front).sum(1)) / 2 + radius * 1.14
+    depth = np.abs((apart * front).sum(1)) / 2 + radius * 1.22
     depth = np.maximum(depth, hips.half_depth[0] * seat)
     return rings_of(centers, side, front, np.maximum.accumulate(width), depth)
 

@@ -53,7 +53,8 @@ def figure(person: Person, *, fingers: bool = True) -> Mesh:
         parts.append(clothes.skirt(bones, body, outfit.skirt, label, waist))
     if outfit.coat is not None:
         flare = outfit.skirt.flare if outfit.skirt is not None else 0.0
-        parts += clothes.coat(bones, body, outfit.coat, outfit.top.ease + 0.012, flare)
+        under = max(outfit.top.ease, outfit.legwear.ease if outfit.legwear is not None else 0.0) + 0.012
+        parts += clothes.coat(bones, body, outfit.coat, under, flare)
     if outfit.scarf is not None:
         parts += clothes.scarf(bones, body, outfit.scarf)
     if outfit.hat is not None:

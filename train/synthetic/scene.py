@@ -8,8 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse.train.synthetic.anatomy import rings_of
 from rtparse.train.synthetic.backdrop import random_backdrop, random_things
+from rtparse.train.synthetic.body import LEG, skeleton, turned
 from rtparse.train.synthetic.figure import Person
+from rtparse.train.synthetic.material import random_material
+from rtparse.train.synthetic.mesh import Mesh, loft
 from rtparse.train.synthetic.outfit import random_outfit
 from rtparse.train.synthetic.poses import random_body, random_pose
 from rtparse.train.synthetic.raster import Camera
@@ -39,6 +43,7 @@ def render_scene(
         how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
         behind = np.asarray(cv2.resize(background, (width, height), interpolation=how), np.uint8)
     things = random_things(rng, int(rng.poisson(1.2 if people else 3)), camera)
+    things += [seat for person in people if rng.random() < 0.7 for seat in seats(person, rng)]
     scene = render(people, camera, behind, random_light(rng), things)
     return replace(scene, image_bgr=_sensor(scene.image_bgr, rng))
 
@@ -92,6 +97,34 @@ def random_light(rng: np.random.Generator) -> Light:
         strength(level * (0.75 - 0.7 * direct), other),
         shadow=float(rng.uniform(0, 0.65)),
     )
+
+
+def seats(person: Person, rng: np.random.Generator) -> list[Mesh]:
+    """A stool or chair, label 0, under someone whose thighs lie level; nothing for others."""
+    bones = skeleton(person.body, person.pose, person.place)
+    if any(abs(float(limb.points[1, 1] - limb.points[0, 1])) > 0.45 * LEG * bones.scale for limb in bones.legs):
+        return []
+    size = bones.scale
+    world = turned(0, person.pose.heading, 0)
+    material = random_material(rng)
+    wide, deep = rng.uniform(0.14, 0.26) * size, rng.uniform(0.14, 0.2) * size
+    leg = rng.uniform(0.3, 0.95)
+    top = float(bones.hips[1]) - 0.085 * size
+    # Of each box: how far before the hips, half width and depth, height of its top and bottom.
+    boxes = [(0.05, wide, deep, top, top - 0.03), (0.05, wide * leg, deep * leg, top - 0.02, 0.0)]
+    if rng.random() < 0.5:
+        boxes.append((-0.09, wide, 0.015, top + 0.3 * size, top))
+    meshes = []
+    for ahead, width, depth, upper, lower in boxes:
+        levels = np.array((upper, upper, lower, lower))
+        middle = np.repeat((bones.hips + world[:, 2] * (ahead * size))[None], 4, 0)
+        middle[:, 1] = levels
+        shape = np.array((0.01, 1, 1, 0.01))
+        sides, fronts = (np.repeat(world[None, :, axis], 4, 0) for axis in (0, 2))
+        rings = rings_of(middle, sides, fronts, width * shape, depth * shape)
+        # Four columns from an eighth of a turn on make a box square to the sitter.
+        meshes.append(loft(rings, material, 0, columns=4, arc=(np.pi / 4, np.pi * 9 / 4)))
+    return meshes
 
 
 def _placed(
