@@ -11,7 +11,7 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -61,6 +61,7 @@ class PictureEncoder:
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709 if self._high_definition else Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,  # the default darkens by some levels
         )
         frame.pts = ticks
         frame.time_base = self._tick
