@@ -62,7 +62,10 @@ class WindowSink:
             return  # the user has closed it
 
     def _visible(self) -> bool:
-        return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:
+            return False  # it was the last window of the process
 
 
 def _require_display() -> None:

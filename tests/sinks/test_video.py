@@ -109,7 +109,7 @@ def test_colours_and_their_tags(tmp_path: Path, height: int) -> None:
     with av.open(tmp_path / "out.mp4") as container:
         context = container.streams.video[0].codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1 if height == 720 else 6, 1, 1)
-    np.testing.assert_allclose(pictures_of(tmp_path / "out.mp4")[0][32, 8::16].astype(int), bars[0], atol=10)
+    np.testing.assert_allclose(pictures_of(tmp_path / "out.mp4")[0][32, 8::16].astype(int), bars[0], atol=5)
 
 
 @pytest.mark.parametrize("size_hw", [(33, 47), (48, 47), (33, 48), (1, 1)])
