@@ -11,14 +11,15 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtparse._cv import cv2
 
-_BT601_TAG = 6  # of ITU-T H.273, matrix coefficients: SMPTE 170M
+# Code points of ITU-T H.273, for the matrix, the primaries and the transfer function alike.
 _BT709_TAG = 1
+_BT601_TAG = 6
 _MOST_THREADS = 4
 
 
@@ -85,8 +86,7 @@ def _set_up(context: VideoCodecContext, high_definition: bool) -> None:
     context.pix_fmt = "yuv420p"
     context.color_range = ColorRange.MPEG
     context.colorspace = _BT709_TAG if high_definition else _BT601_TAG
-    context.color_primaries = ColorPrimaries.BT709
-    context.color_trc = ColorTrc.BT709
+    context.color_primaries = context.color_trc = _BT709_TAG
     context.flags |= Flags.frame_duration  # or every picture would show for 1 / fps
     # PyAV's default cuts each picture into slices, a thread apiece, which costs compression.
     context.thread_type = "FRAME"

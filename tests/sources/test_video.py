@@ -99,13 +99,13 @@ def test_pictures_are_upright(make_clip: MakeClip, degrees: int, mirrored: bool,
         # motion JPEG
         ("f.avi", "mjpeg", "yuvj420p", Colorspace.ITU601, {"color_range": 2}),
         # ten bits of BT.2020
-        ("g.mov", "prores_ks", "yuv422p10le", Colorspace.BT2020, {"colorspace": 9, "color_range": 1}),
+        ("g.mov", "prores_ks", "yuv422p10le", 9, {"colorspace": 9, "color_range": 1}),
         # RGB, lossless
         ("h.mkv", "ffv1", "bgr0", Colorspace.DEFAULT, {}),
     ],
 )
 def test_colours_come_back(
-    tmp_path: Path, name: str, codec: str, pix_fmt: str, matrix: Colorspace, tags: dict[str, int]
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, matrix: int, tags: dict[str, int]
 ) -> None:
     _encode_bars(tmp_path / name, BARS, codec, pix_fmt, matrix, tags)
     frames, _ = read(tmp_path / name)
@@ -125,7 +125,7 @@ BARS = np.array([[(b, g, r) for b in (0, 255) for g in (0, 255) for r in (40, 20
 
 
 def _encode_bars(
-    path: Path, bars: NDArray[np.uint8], codec: str, pix_fmt: str, matrix: Colorspace, tags: dict[str, int]
+    path: Path, bars: NDArray[np.uint8], codec: str, pix_fmt: str, matrix: int, tags: dict[str, int]
 ) -> None:
     picture = np.repeat(np.repeat(bars, 16, axis=1), 64, axis=0)
     with av.open(path, "w") as output:
