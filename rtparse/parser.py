@@ -29,6 +29,10 @@ from rtparse.sources.convert import to_bgr8
 BATCH = 8
 """Most images that go through the engine at once: more cost memory and gain no speed."""
 
+RUNS = 2
+"""Frames of a file that are in the engine at once: one computes while the other waits for its slowest thread. A live
+source has one, since a second would only make it later."""
+
 GEOMETRIES = 16
 """Frame sizes whose geometry is kept, so that mixed sizes do not compute it anew for every frame."""
 
@@ -151,7 +155,8 @@ class Parser:
         def finish(inferred: _Inferred) -> Parsing:
             return self._parsing(inferred, smoother(inferred.network_input, inferred.logits))
 
-        return Pipeline(source, [Stage(infer), Stage(finish)], stop=source.close, live=source.info.live)
+        live = source.info.live
+        return Pipeline(source, [Stage(infer, 1 if live else RUNS), Stage(finish)], stop=source.close, live=live)
 
     def _check_open(self) -> None:
         if self._closed:
