@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -41,6 +42,7 @@ def command(
     if source.is_dir():
         raise UsageError(f"{source} is a folder", f"parse it as a video: rtparse video {source}")
     side = SideOutputs(masks, jsonl, rle, yes)
+    side.check()
     output = output or source.with_name(f"{source.stem}.parsed.png")
     keep_existing(output, yes)
     names = [name.strip() for name in classes.split(",")] if classes else None
@@ -48,5 +50,5 @@ def command(
         parser.check_classes(names)
         if opened.info.frame_count != 1:
             raise UsageError(f"{source} is no single picture", f"parse it as a video: rtparse video {source}")
-        sinks = [*side.sinks(), ImageSink(output, Renderer(view, alpha=alpha, classes=names))]
-        ctx.exit(run(parser, opened, sinks, [output, *side.paths()]))
+        renderer = Renderer(view, alpha=alpha, classes=names)
+        ctx.exit(run(parser, opened, {output: partial(ImageSink, output, renderer), **side.outputs()}))

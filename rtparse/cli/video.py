@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +55,7 @@ def command(
     from rtparse.sources import open_source
 
     side = SideOutputs(masks, jsonl, rle, yes)
+    side.check()
     output = output or default_output(source)
     if Path(source).exists() and output.exists() and output.samefile(source):
         raise UsageError(f"{output} is the input itself", "choose another name with -o")
@@ -62,11 +64,10 @@ def command(
     with Parser(engine, size=size, smooth=smooth) as parser, open_source(source) as opened:
         parser.check_classes(names)
         renderer = Renderer(view, alpha=alpha, classes=names)
-        sinks = side.sinks()
-        sinks.append(VideoSink(output, opened.info, renderer, audio_from=source if opened.info.audio else None))
-        if show:
-            sinks.append(WindowSink(f"rtparse {source}", renderer))
-        ctx.exit(run(parser, opened, sinks, [output, *side.paths()]))
+        audio = source if opened.info.audio else None
+        outputs = {output: partial(VideoSink, output, opened.info, renderer, audio), **side.outputs()}
+        window = partial(WindowSink, f"rtparse {source}", renderer) if show else None
+        ctx.exit(run(parser, opened, outputs, window))
 
 
 def default_output(source: str) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,22 +26,23 @@ class SideOutputs:
     rle: bool
     replace: bool
 
-    def sinks(self) -> list[Sink]:
-        """The sinks asked for. Raises UsageError for an output that exists."""
+    def check(self) -> None:
+        """Raise UsageError for an output that exists or an option without its partner."""
         if self.rle and not self.jsonl:
             raise UsageError("--rle was given without --jsonl", "add --jsonl FILE")
-        found: list[Sink] = []
-        if self.masks:
-            if self.masks.is_dir() and any(self.masks.iterdir()) and not self.replace:
-                raise UsageError(f"{self.masks} is not empty", "choose another folder, or -y to write into it")
-            found.append(MaskSink(self.masks))
+        if self.masks and self.masks.is_dir() and any(self.masks.iterdir()) and not self.replace:
+            raise UsageError(f"{self.masks} is not empty", "choose another folder, or -y to write into it")
         if self.jsonl:
             keep_existing(self.jsonl, self.replace)
-            found.append(JsonlSink(self.jsonl, rle=self.rle))
-        return found
 
-    def paths(self) -> list[Path]:
-        return [path for path in (self.masks, self.jsonl) if path]
+    def outputs(self) -> dict[Path, Callable[[], Sink]]:
+        """What makes the sink of each path."""
+        made: dict[Path, Callable[[], Sink]] = {}
+        if self.masks:
+            made[self.masks] = partial(MaskSink, self.masks)
+        if self.jsonl:
+            made[self.jsonl] = partial(JsonlSink, self.jsonl, rle=self.rle)
+        return made
 
 
 def keep_existing(path: Path, replace: bool) -> None:
@@ -49,15 +51,23 @@ def keep_existing(path: Path, replace: bool) -> None:
         raise UsageError(f"{path} exists", "choose another name with -o, or -y to replace it")
 
 
-def run(parser: Parser, source: Source, sinks: Sequence[Sink], written: Sequence[Path]) -> int:
-    """Parse a whole source into sinks with progress; the exit code.
+def run(
+    parser: Parser,
+    source: Source,
+    outputs: Mapping[Path, Callable[[], Sink]],
+    window: Callable[[], Sink] | None = None,
+) -> int:
+    """Parse a whole source into the sinks that `outputs` make, by path, and into a window; the exit code.
 
     All sinks are finished at the end, after Ctrl-C and for a damaged source, and all are aborted when the work fails.
     """
     frames, interrupted = 0, False
+    sinks: list[Sink] = []
     with Interrupt() as interrupt, frame_progress() as progress:
         task = progress.add_task("parsing", total=source.info.frame_count)
         try:
+            for make in [*outputs.values(), *([window] if window else [])]:
+                sinks.append(make())
             try:
                 for parsing in parser.stream(source):
                     with interrupt.shielded():
@@ -70,24 +80,20 @@ def run(parser: Parser, source: Source, sinks: Sequence[Sink], written: Sequence
             except WindowClosed:
                 pass
             with interrupt.shielded():
-                if frames or not interrupted:
-                    for sink in sinks:
-                        sink.finish()
-                    sinks = ()
+                while sinks and (frames or not interrupted):
+                    sinks.pop(0).finish()
         finally:
             for sink in sinks:
                 sink.abort()
-    return _report(source, frames, interrupted, written)
+    return _report(source, frames, interrupted, ", ".join(map(str, outputs)))
 
 
-def _report(source: Source, frames: int, interrupted: bool, written: Sequence[Path]) -> int:
-    names = ", ".join(str(path) for path in written)
+def _report(source: Source, frames: int, interrupted: bool, names: str) -> int:
     if interrupted:
-        done = f"{frames} frames are in {names}" if frames and names else "nothing was written"
+        done = f"{frames} frames are in {names}" if frames else "nothing was written"
         click.echo(f"interrupted: {done}", err=True)
         return 130
-    if names:
-        console.print(f"{frames} frame{'s' if frames != 1 else ''} parsed: {names}", soft_wrap=True)
+    console.print(f"{frames} frame{'s' if frames != 1 else ''} parsed: {names}", soft_wrap=True)
     for line in source.damage:
         click.echo(f"damaged input: {source.info.name}: {line}", err=True)
     return 1 if source.damage else 0

@@ -1,1 +1,22 @@
-"""See base.py."""
+"""Where parsings go: files and windows. base.py is the contract."""
+
+from __future__ import annotations
+
+from rtparse.sinks.base import Sink, WindowClosed
+from rtparse.sinks.images import IMAGE_FORMATS, ImageSink
+from rtparse.sinks.jsonl import JsonlSink
+from rtparse.sinks.masks import MaskSink
+from rtparse.sinks.video import VIDEO_FORMATS, VideoSink
+from rtparse.sinks.window import WindowSink
+
+__all__ = [
+    "IMAGE_FORMATS",
+    "VIDEO_FORMATS",
+    "ImageSink",
+    "JsonlSink",
+    "MaskSink",
+    "Sink",
+    "VideoSink",
+    "WindowClosed",
+    "WindowSink",
+]

@@ -14,7 +14,7 @@ from rtparse.sources.arrays import ArraySource
 from rtparse.sources.base import Source
 from rtparse.sources.convert import is_pil_image
 
-__all__ = ["open_source"]
+__all__ = ["Source", "open_source"]
 
 
 def open_source(spec: object, *, color: str = "bgr") -> Source:

@@ -30,7 +30,7 @@ def rtparse(folder: Path) -> Run:
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "rtparse", *map(str, arguments)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

@@ -39,7 +39,7 @@ def test_image(rtparse, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(folder / "photo.parsed.png")).shape == (90, 70, 3)
     (line,) = (folder / "photo.jsonl").read_text().splitlines()
-    assert sum(found["share"] for found in json.loads(line)["classes"].values()) == pytest.approx(1, abs=1e-3)
+    assert (json.loads(line)["width"], json.loads(line)["height"]) == (70, 90)
 
 
 def test_image_refuses_videos_and_folders(rtparse, clip: Path, folder: Path) -> None:

@@ -43,8 +43,9 @@ def test_masks_and_jsonl_agree(rtparse, clip: Path, folder: Path) -> None:
     labels = cv2.imread(str(masks[5]), cv2.IMREAD_GRAYSCALE)
     assert labels.shape == (120, 162)
     assert labels.max() < 20
-    share = lines[5]["classes"]["background"]["share"]
-    assert share == pytest.approx((labels == 0).mean(), abs=1e-4)
+    shares = [found["share"] for found in lines[5]["classes"].values()]
+    assert sum(shares) == pytest.approx((labels != 0).mean(), abs=1e-4)
+    assert all("counts" in found["rle"] for found in lines[5]["classes"].values())
 
 
 def test_default_name_is_beside_the_input_and_is_kept(rtparse, clip: Path, folder: Path) -> None:
