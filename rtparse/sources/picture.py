@@ -30,6 +30,8 @@ class PictureReader:
     def __init__(self, pixel_aspect: Fraction = Fraction(1)) -> None:
         self._pixel_aspect = pixel_aspect
         self._scaler = VideoReformatter()
+        self._rotation: int | None = None
+        self._matrix = (1, 0, 0, 1)
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 BGR, C-contiguous, a new array that belongs to the caller."""
@@ -45,10 +47,15 @@ class PictureReader:
             src_color_range=frame.color_range,
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
-        return _upright(to_bgr8(picture), display_matrix(frame))
+        # Asking a frame for its side data ties it into a reference cycle, which would keep every frame's memory until
+        # the next garbage collection: so ask again only when the rotation changes.
+        if frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            self._matrix = _display_matrix(frame)
+        return _upright(to_bgr8(picture), self._matrix)
 
 
-def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     """The part (a, b, c, d) of the frame's display matrix that turns: x' = ax + cy, y' = bx + dy, each -1, 0 or 1."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(data, Buffer):

@@ -103,6 +103,9 @@ class VideoSource:
         if self._lock.acquire(blocking=False):
             try:
                 self._container.close()
+                # The generator holds this source: letting go of it frees the decoder now, not at a later collection.
+                self._decoded = iter(())
+                self._first = None
             finally:
                 self._lock.release()
 

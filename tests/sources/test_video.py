@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from collections.abc import Callable
@@ -253,6 +254,18 @@ def test_a_name_that_looks_like_a_protocol(make_clip: MakeClip, monkeypatch: pyt
     clip = make_clip("http:clip%03d.mp4", frames=2)
     monkeypatch.chdir(clip.parent)
     assert len(read(Path(clip.name))[0]) == 2
+
+
+def test_pictures_are_freed_without_the_garbage_collector(make_clip: MakeClip) -> None:
+    clip = make_clip("clip.mp4", frames=100, rotation=(90, False, False))
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoSource(clip) as source:
+            alive = [sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) for _ in source]
+    finally:
+        gc.enable()
+    assert max(alive) < 20
 
 
 def test_close_ends_an_iteration_in_another_thread(make_clip: MakeClip) -> None:
