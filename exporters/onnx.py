@@ -143,7 +143,7 @@ def store_as_fp16(proto: onnx.ModelProto) -> None:
 @torch.no_grad()
 def compare(model: nn.Module, content: bytes, pictures: Sequence[NDArray[np.float32]]) -> Parity:
     """Run an ONNX file in ONNX Runtime and its network in torch on the same inputs."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     training = model.training

@@ -58,12 +58,13 @@ class ModelMetadata:
     def from_props(cls, props: Mapping[str, str]) -> ModelMetadata:
         """Read fields; one that is absent has its default. Raises EngineError naming a field that cannot be read."""
         default = cls()
-        if int(props.get("format", FORMAT)) > FORMAT:
-            raise EngineError(
-                f"the model's metadata has format {props['format']}, this rtparse reads up to {FORMAT}",
-                "update rtparse: pip install -U rtparse",
-            )
         try:
+            written = int(props.get("format", FORMAT))
+            if written > FORMAT:
+                raise EngineError(
+                    f"the model's metadata has format {written}, this rtparse reads up to {FORMAT}",
+                    "update rtparse: pip install -U rtparse",
+                )
             height, _, width = props.get("input_size", "256x192").partition("x")
             found = cls(
                 name=props.get("name", default.name),
@@ -78,7 +79,11 @@ class ModelMetadata:
                 precision=props.get("precision", default.precision),
             )
         except (ValueError, TypeError) as error:
-            raise EngineError(f"the model's metadata cannot be read ({error})", "export it again: rtparse export") from None
+            raise EngineError(
+                f"the model's metadata cannot be read ({error})", "export it again: rtparse export"
+            ) from None
+        if len(found.palette_rgb) != len(found.classes):
+            raise EngineError(f"the model names {len(found.classes)} classes and {len(found.palette_rgb)} colours")
         if found.channel_order not in ("rgb", "bgr"):
             raise EngineError(f"the model's channel_order is {found.channel_order!r}, expected rgb or bgr")
         return found

@@ -36,7 +36,7 @@ def view(
     """
     while scale < 0.6:  # a warp samples; halving first keeps it from skipping pixels
         half_wh = max(pair.labels.shape[1] // 2, 1), max(pair.labels.shape[0] // 2, 1)
-        pair = Pair(
+        pair = Pair.of(
             cv2.resize(pair.image, half_wh, interpolation=cv2.INTER_AREA),
             cv2.resize(pair.labels, half_wh, interpolation=cv2.INTER_NEAREST),
         )
@@ -51,7 +51,7 @@ def view(
     labels = cv2.warpAffine(
         pair.labels, matrix, wh, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(border,)
     )
-    return Pair(image, labels)
+    return Pair.of(image, labels)
 
 
 def recolor_garments(pair: Pair, rng: np.random.Generator) -> Pair:
@@ -69,7 +69,7 @@ def recolor_garments(pair: Pair, rng: np.random.Generator) -> Pair:
         saturation = hsv[:, :, 1][mask].astype(np.float32) * rng.uniform(0.3, 1.3) + rng.uniform(0, 90)
         value = hsv[:, :, 2][mask].astype(np.float32) * rng.uniform(0.55, 1.25) + rng.uniform(-10, 30)
         dyed[mask] = np.stack([hue, saturation.clip(0, 255), value.clip(0, 255)], 1).astype(np.uint8)
-    return Pair(cv2.cvtColor(dyed, cv2.COLOR_HSV2BGR), pair.labels)
+    return Pair.of(cv2.cvtColor(dyed, cv2.COLOR_HSV2BGR), pair.labels)
 
 
 def light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -81,7 +81,7 @@ def light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     tint = rng.uniform(0.88, 1.12, 3)
     curve = (tones[:, None] ** gamma * tint - 0.5) * contrast + 0.5 + shift
     lut = (curve.clip(0, 1) * dim * 255).astype(np.uint8).reshape(256, 1, 3)
-    out = cv2.LUT(image, lut)
+    out = np.asarray(cv2.LUT(image, lut), np.uint8)
     if rng.random() < 0.15:
         grey = cv2.cvtColor(out, cv2.COLOR_BGR2GRAY)[:, :, None]
         keep = rng.uniform(0, 0.8)
@@ -93,7 +93,7 @@ def camera(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     """Defocus or motion blur, sensor noise and compression, each on a part of the pictures. (H, W, 3) uint8 BGR."""
     kind = rng.random()
     if kind < 0.12:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.4))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.4)), np.uint8)
     elif kind < 0.22:
         length = int(rng.integers(3, 9))
         line = np.zeros((length, length), np.float32)
@@ -102,11 +102,11 @@ def camera(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
         middle = (length - 1) / 2
         rows, columns = middle + steps * np.sin(angle), middle + steps * np.cos(angle)
         line[np.rint(rows).astype(int), np.rint(columns).astype(int)] = 1
-        image = cv2.filter2D(image, -1, line / line.sum())
+        image = np.asarray(cv2.filter2D(image, -1, line / line.sum()), np.uint8)
     if rng.random() < 0.2:
         noise = rng.normal(0, rng.uniform(2, 12), image.shape).astype(np.float32)
         image = (image + noise).clip(0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))])
-        image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return image

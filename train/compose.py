@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtparse._cv import cv2
 from rtparse.classes import IGNORE_LABEL
@@ -17,6 +17,11 @@ class Pair:
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, image: ArrayLike, labels: ArrayLike) -> Pair:
+        """From what OpenCV returns, whose types promise no dtype."""
+        return cls(np.asarray(image, np.uint8), np.asarray(labels, np.uint8))
 
 
 def cut_out(pair: Pair) -> Pair:
@@ -38,8 +43,8 @@ def remove_person(pair: Pair) -> NDArray[np.uint8]:
     small_hw = max(pair.image.shape[0] // 4, 1), max(pair.image.shape[1] // 4, 1)
     small = cv2.resize(pair.image, small_hw[::-1], interpolation=cv2.INTER_AREA)
     hole = (cv2.resize(person, small_hw[::-1], interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
-    hole = cv2.dilate(hole, np.ones((3, 3), np.uint8))
-    filled = cv2.resize(cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA), pair.image.shape[1::-1])
+    wider = cv2.dilate(hole, np.ones((3, 3), np.uint8))
+    filled = cv2.resize(cv2.inpaint(small, wider, 3, cv2.INPAINT_TELEA), pair.image.shape[1::-1])
     return np.where(person[:, :, None] > 0, filled, pair.image).astype(np.uint8)
 
 
@@ -51,14 +56,14 @@ def cover(image: NDArray[np.uint8], size_hw: tuple[int, int], place: tuple[float
     scaled = cv2.resize(image, scaled_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     top = round(place[0] * (scaled.shape[0] - height))
     left = round(place[1] * (scaled.shape[1] - width))
-    return scaled[top : top + height, left : left + width]
+    return np.asarray(scaled[top : top + height, left : left + width], np.uint8)
 
 
 def scaled(person: Pair, height: int) -> Pair:
     """A cut-out scaled to a height in pixels; labels by nearest neighbour."""
     wh = max(round(person.labels.shape[1] * height / person.labels.shape[0]), 1), max(height, 1)
     interpolation = cv2.INTER_AREA if height < person.labels.shape[0] else cv2.INTER_LINEAR
-    return Pair(
+    return Pair.of(
         cv2.resize(person.image, wh, interpolation=interpolation),
         cv2.resize(person.labels, wh, interpolation=cv2.INTER_NEAREST),
     )

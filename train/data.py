@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtparse._cv import cv2
 from rtparse.classes import IGNORE_LABEL, NUM_CLASSES
@@ -31,11 +32,8 @@ def pair_paths(folder: Path) -> list[tuple[Path, Path]]:
 
 def read_pair(image_path: Path, label_path: Path) -> Pair:
     """Read one pair. Raises SourceError naming the file that is unreadable, mis-sized or holds other ids."""
-    image = cv2.imread(str(image_path), cv2.IMREAD_COLOR)
-    labels = cv2.imread(str(label_path), cv2.IMREAD_GRAYSCALE)
-    for path, content in ((image_path, image), (label_path, labels)):
-        if content is None:
-            raise SourceError(f"{path} cannot be read as a picture")
+    image = _read(image_path, cv2.IMREAD_COLOR)
+    labels = _read(label_path, cv2.IMREAD_GRAYSCALE)
     if image.shape[:2] != labels.shape:
         raise SourceError(f"{label_path} is {labels.shape}, its picture is {image.shape[:2]} (height, width)")
     unknown = np.setdiff1d(labels, [*range(NUM_CLASSES), IGNORE_LABEL])
@@ -44,3 +42,10 @@ def read_pair(image_path: Path, label_path: Path) -> Pair:
             f"{label_path} holds the ids {unknown.tolist()}, expected 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}"
         )
     return Pair(image, labels)
+
+
+def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+    content = cv2.imread(str(path), flags)
+    if content is None:
+        raise SourceError(f"{path} cannot be read as a picture")
+    return np.asarray(content, np.uint8)

@@ -110,7 +110,7 @@ def train(
                         f"the loss is {loss.item()} at step {step}", "lower the learning rate or train in fp32"
                     )
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
                 optimizer.step()
                 schedule.step()

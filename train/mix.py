@@ -68,7 +68,7 @@ class Mix:
         return Pair(augment.camera(augment.light(pair.image, rng), rng), pair.labels)
 
     def _crop(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        photo = augment.recolor_garments(self._photos[rng.choice(len(self._photos), p=self._chance)], rng)
+        photo = augment.recolor_garments(self._photos[int(rng.choice(len(self._photos), p=self._chance))], rng)
         fits = size_hw[0] / photo.labels.shape[0], size_hw[1] / photo.labels.shape[1]
         # A landscape window around an upright photo is mostly empty: between showing all of it and filling the window.
         fit = rng.uniform(min(fits), max(fits)) if size_hw[1] > size_hw[0] else min(fits)
@@ -80,7 +80,7 @@ class Mix:
 
     def _scene(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
         height, width = size_hw
-        background = self._backgrounds[rng.integers(len(self._backgrounds))]
+        background = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
         if rng.random() < 0.5:  # a part of it, so that backgrounds have detail at every scale
             part = rng.uniform(0.4, 1.0)
             rows, columns = (int(side * part) for side in background.shape[:2])
@@ -91,7 +91,7 @@ class Mix:
         count = int(rng.choice(5, p=(0.04, 0.3, 0.3, 0.2, 0.16)))
         heights = np.sort(np.exp(rng.uniform(np.log(0.12), np.log(1.1), count))) * height
         for shown in heights:
-            person = self._people[rng.choice(len(self._people), p=self._chance)]
+            person = self._people[int(rng.choice(len(self._people), p=self._chance))]
             person = augment.recolor_garments(augment.mirror(person, rng), rng)
             waist_up = rng.random() < 0.3
             person = scaled(person, max(round(shown / (rng.uniform(0.3, 0.65) if waist_up else 1.0)), 8))
@@ -104,7 +104,7 @@ class Mix:
         return scene
 
     def _rendered(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        pair = self._synthetic[rng.integers(len(self._synthetic))]
+        pair = self._synthetic[int(rng.integers(len(self._synthetic)))]
         fill = max(size_hw[0] / pair.labels.shape[0], size_hw[1] / pair.labels.shape[1])
         zoom = rng.uniform(1.0, 1.4)
         reach = 0.5 - 0.5 / zoom

@@ -72,7 +72,8 @@ class ASPP(nn.Module):
         x = self.reduce(x)
         # Bilinear interpolation from 1x1 is constant, so the pooled branch is spread instead.
         pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, x.shape[2], x.shape[3])
-        return self.restore(torch.cat([*(branch(x) for branch in self.dilated), pooled], 1))
+        restored: Tensor = self.restore(torch.cat([*(branch(x) for branch in self.dilated), pooled], 1))
+        return restored
 
 
 class DBlock(nn.Module):
@@ -124,7 +125,8 @@ class SmoothModule(nn.Module):
 
     def forward(self, d5: Tensor, d4: Tensor, d3: Tensor, d2: Tensor) -> Tensor:
         scaled = [block(x) for block, x in zip(self.blocks, (d5, d4, d3), strict=True)]
-        return self.mix(upsample_concat([*scaled, d2]))
+        mixed: Tensor = self.mix(upsample_concat([*scaled, d2]))
+        return mixed
 
 
 class AuxiliaryHead(nn.Sequential):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -29,7 +30,9 @@ from rtparse.cli import options
 )
 @click.option("-y", "--yes", is_flag=True, help="Replace an existing file.")
 @options.verbosity
-def command(weights: Path, target: Path, size: str | None, store: str, images: Path | None, yes: bool) -> None:
+def command(
+    weights: Path, target: Path, size: str | None, store: Literal["fp32", "fp16"], images: Path | None, yes: bool
+) -> None:
     """Turn a checkpoint into an ONNX file that is known to give torch's labels."""
     from rtparse.cli.terminal import console
     from rtparse.cli.work import keep_existing

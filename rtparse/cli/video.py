@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ def command(
     from rtparse.errors import UsageError
     from rtparse.parser import Parser
     from rtparse.render import Renderer
-    from rtparse.sinks import VideoSink, WindowSink
+    from rtparse.sinks import Sink, VideoSink, WindowSink
     from rtparse.sources import open_source
 
     side = SideOutputs(masks, jsonl, rle, yes)
@@ -65,7 +66,10 @@ def command(
         parser.check_classes(names)
         renderer = Renderer(view, alpha=alpha, classes=names)
         audio = source if opened.info.audio else None
-        outputs = {output: partial(VideoSink, output, opened.info, renderer, audio), **side.outputs()}
+        outputs: dict[Path, Callable[[], Sink]] = {
+            output: partial(VideoSink, output, opened.info, renderer, audio),
+            **side.outputs(),
+        }
         window = partial(WindowSink, f"rtparse {source}", renderer) if show else None
         ctx.exit(run(parser, opened, outputs, window))
 
