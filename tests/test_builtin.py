@@ -1,0 +1,75 @@
+"""The model that ships: small, self-describing, and able to parse a clip that its training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtparse
+from rtparse import CLASSES, Parser
+from rtparse.models import resolve
+from rtparse.train.metrics import Scores, confusion, scores
+from rtparse.train.synthetic import Scene
+from rtparse.train.synthetic.clip import CLIP_LENGTH, CLIP_OUTFIT, clip_frames, recolored
+
+FRAMES = range(30, CLIP_LENGTH - 30, 9)
+
+
+@pytest.fixture(scope="module")
+def parser() -> Iterator[Parser]:
+    with Parser() as opened:
+        yield opened
+
+
+def judged(parser: Parser, scenes: Iterable[Scene]) -> Scores:
+    return scores([confusion(scene.labels, parser(scene.image_bgr).labels) for scene in scenes], resamples=1)
+
+
+def test_the_file_is_small_and_says_what_it_is(parser: Parser) -> None:
+    path = resolve(None)
+    assert path.parent == Path(rtparse.__file__).parent / "models"
+    assert path.stat().st_size <= 27 * 2**20
+    assert (parser.engine.kind, parser.engine.sizes) == ("onnxruntime", None)
+    metadata = parser.engine.metadata
+    assert (metadata.name, metadata.classes, metadata.size_hw) == ("small", CLASSES, (256, 192))
+    assert metadata.precision == "fp16"
+
+
+def test_the_clip_is_parsed_whatever_colour_the_clothes_have(parser: Parser) -> None:
+    as_drawn = judged(parser, clip_frames(FRAMES))
+    assert as_drawn.person_iou > 0.6
+    assert as_drawn.miou > 0.25
+    rng = np.random.default_rng(0)
+    dyed = [judged(parser, clip_frames(FRAMES, recolored(CLIP_OUTFIT, rng))) for _ in range(3)]
+    assert as_drawn.miou - float(np.mean([found.miou for found in dyed])) <= 0.1
+
+
+def test_nobody_is_found_where_nobody_is(parser: Parser) -> None:
+    shares = []
+    for level in (0, 128, 255):
+        parsing = parser(np.full((180, 320, 3), level, np.uint8))
+        shares.append((parsing.labels != 0).mean())
+    assert max(shares) < 0.02
+
+
+def test_every_frame_size_comes_back_whole(parser: Parser) -> None:
+    rng = np.random.default_rng(0)
+    for size in ((1, 1), (4320, 7680), (37, 1000)):
+        image = rng.integers(0, 255, (*size, 3), np.uint8)
+        assert parser(image).labels.shape == size
+
+
+def test_batch_and_single_agree(parser: Parser) -> None:
+    images = [scene.image_bgr for scene in clip_frames(range(60, 100, 10))]
+    for one, many in zip((parser(image) for image in images), parser.batch(images), strict=True):
+        assert (one.labels == many.labels).mean() > 0.999
+
+
+def test_parsing_is_deterministic(parser: Parser) -> None:
+    scene = next(iter(clip_frames(range(100, 101))))
+    runs = [parser(scene.image_bgr).labels for _ in range(3)]
+    assert all((a == b).all() for a, b in pairwise(runs))
