@@ -43,8 +43,6 @@ def test_make_targets_exist() -> None:
 
 
 def test_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
     image = np.full((48, 64, 3), 128, np.uint8)
     code = blocks("python").replace('"in.mp4"', "[image, image]")
     assert code.count("[image, image]") == 1
