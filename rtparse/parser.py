@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse.closing import Closing
 from rtparse.engines import Engine, open_engine
 from rtparse.errors import UsageError
 from rtparse.frame import Frame
@@ -37,7 +36,7 @@ GEOMETRIES = 16
 """Frame sizes whose geometry is kept, so that mixed sizes do not compute it anew for every frame."""
 
 
-class Parser:
+class Parser(Closing):
     """Finds the class of every pixel of images, batches and streams.
 
         with Parser() as parser:                        # the built-in model
@@ -138,14 +137,6 @@ class Parser:
         if self._owns_engine:
             self.engine.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _pipeline(self, source: Source) -> Pipeline[Parsing]:
         smoother = Smoother(self._smooth)
 
@@ -179,7 +170,7 @@ class Parser:
         return Parsing(inferred.frame, labels, self.engine.metadata.classes, self._palette)
 
 
-class Stream:
+class Stream(Closing):
     """An iterator over the parsings of a source, from one thread; keeps none of them. A context manager.
 
     info: what was known of the source before its first frame.
@@ -212,14 +203,6 @@ class Stream:
     def close(self) -> None:
         """End the threads and close the source. Done at the end, on an error and on leaving the loop as well."""
         self._pipeline.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

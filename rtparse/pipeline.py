@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Condition, Lock, Thread
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
+
+from rtparse.closing import Closing
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -94,7 +95,7 @@ class Stage:
     workers: int = 1
 
 
-class Pipeline(Generic[Item]):
+class Pipeline(Closing, Generic[Item]):
     """An iterator over the results of the last stage, to be used from one thread.
 
     Threads start with the first result asked for. They have ended when `close` returns: at the end of the input, after
@@ -164,14 +165,6 @@ class Pipeline(Generic[Item]):
                 self._reader.join(STOP_SECONDS)
                 if self._reader.is_alive():
                     _log.warning("the source still blocks %g s after it was closed; its thread is left", STOP_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         # A `for` loop that was left with `break` drops its iterator: the threads end there.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse.closing import Closing
 from rtparse.errors import EngineError
 from rtparse.metadata import SIZE_MULTIPLE, ModelMetadata
 
 
-class Engine(Protocol):
+class Engine(Closing, Protocol):
     """A loaded model. Engines inherit from this class, which makes them context managers.
 
     kind: "onnxruntime", "torch", ...
@@ -37,14 +37,6 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model; runs in progress end well. Calling it twice does nothing."""
         ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_batch(batch: NDArray[np.float32], sizes: tuple[tuple[int, int], ...] | None) -> None:

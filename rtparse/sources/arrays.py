@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 from fractions import Fraction
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from rtparse.frame import Frame
-from rtparse.sources.base import SourceInfo
+from rtparse.sources.base import Source, SourceInfo
 from rtparse.sources.convert import to_bgr8
 
 DEFAULT_FPS = Fraction(30)
 """The rate of pictures that have no time of their own: arrays, and the files of a folder."""
 
 
-class ArraySource:
+class ArraySource(Source):
     """Any iterable of arrays (see `convert.to_bgr8`), PIL images or Frames, consumed lazily from one thread.
 
     Arrays are copied, so that a caller may reuse one buffer for all pictures; a picture without a time of its own is
@@ -56,11 +54,3 @@ class ArraySource:
     def close(self) -> None:
         """End the iteration at the next picture. An iterable that blocks is not interrupted: it is the caller's."""
         self._closed.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

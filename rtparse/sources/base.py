@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from rtparse.closing import Closing
 from rtparse.frame import Frame
 
 
@@ -31,7 +31,7 @@ class SourceInfo:
 
 
 @runtime_checkable
-class Source(Protocol):
+class Source(Closing, Protocol):
     """Frames in order. Iterate once, from one thread; a context manager.
 
     damage: what was wrong with the input so far, one line each ("3 corrupt packets skipped"); read after iterating.
@@ -47,9 +47,3 @@ class Source(Protocol):
     def close(self) -> None:
         """Free the source. Safe from another thread; a blocked iteration then ends. Calling it twice does nothing."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...

@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from threading import Event, Lock
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from rtparse._cv import cv2, quiet_opencv
 from rtparse.errors import SourceError
 from rtparse.frame import Frame
-from rtparse.sources.base import SourceInfo
+from rtparse.sources.base import Source, SourceInfo
 
 _TICK = Fraction(1, 90_000)
 
 
-class CameraSource:
+class CameraSource(Source):
     """Camera `index` (0, 1, ...). Live: a picture's pts is the time that it was taken, by a monotonic clock, from 0.
 
     The driver's queue is kept at one picture where the driver allows it, so a slow consumer sees fresh pictures and
@@ -80,14 +78,6 @@ class CameraSource:
                 self._capture.release()
             finally:
                 self._reading.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _release(self) -> None:
         with self._reading:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from rtparse._cv import cv2, quiet_opencv
 from rtparse.errors import SourceError, UsageError
 from rtparse.frame import Frame
 from rtparse.sources.arrays import DEFAULT_FPS
-from rtparse.sources.base import SourceInfo
+from rtparse.sources.base import Source, SourceInfo
 from rtparse.sources.convert import to_bgr8
 
 IMAGE_SUFFIXES = frozenset(
@@ -63,7 +62,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return to_bgr8(pixels)
 
 
-class ImageSource:
+class ImageSource(Source):
     """The frames are the image files `paths`, in order.
 
     A single file is read at once, and the constructor raises SourceError when that fails. Of several, a broken one is
@@ -122,14 +121,6 @@ class ImageSource:
     def close(self) -> None:
         """End the iteration at the next file."""
         self._closed.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

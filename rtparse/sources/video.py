@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
-from typing import Self
 
 import av
 from av.container import InputContainer
@@ -19,7 +17,7 @@ from av.video.stream import VideoStream
 
 from rtparse.errors import SourceError
 from rtparse.frame import Frame
-from rtparse.sources.base import SourceInfo
+from rtparse.sources.base import Source, SourceInfo
 from rtparse.sources.ffmpeg import open_input, reason
 from rtparse.sources.picture import PictureReader
 from rtparse.sources.timeline import Timeline
@@ -28,7 +26,7 @@ _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp")
 _USUAL_FPS = Fraction(25)
 
 
-class VideoSource:
+class VideoSource(Source):
     """The pictures of a file (Path) or URL (str), upright (see `PictureReader`), with their exact times.
 
     Times count from the stream's start (see `Timeline` for streams whose times are broken). Corrupt packets are skipped
@@ -108,14 +106,6 @@ class VideoSource:
                 self._first = None
             finally:
                 self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _next(self) -> VideoFrame | None:
         frame = None
