@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -132,21 +133,14 @@ def test_the_input_is_never_overwritten(rtparse, clip: Path, folder: Path) -> No
     assert mine.read_bytes() == before
 
 
-def test_truncated_file_is_parsed_as_far_as_it_goes(rtparse, clip: Path, folder: Path) -> None:
-    whole = folder / "whole.mkv"
-    with av.open(str(clip)) as source, av.open(str(whole), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
-    content = whole.read_bytes()
-    (folder / "cut.mkv").write_bytes(content[: int(len(content) * 0.7)])
+def test_truncated_file_is_parsed_as_far_as_it_goes(rtparse, make_clip: Callable[..., Path], folder: Path) -> None:
+    content = make_clip("whole.mkv", frames=50).read_bytes()
+    (folder / "cut.mkv").write_bytes(content[: int(len(content) * 0.6)])
     done = rtparse("video", "cut.mkv", "-o", "out.mp4")
     assert done.returncode == 1
-    assert "damaged input" in done.stderr
+    assert "damaged input: cut.mkv: " in done.stderr
     with av.open(str(folder / "out.mp4")) as parsed:
-        assert 0 < sum(1 for _ in parsed.decode(video=0)) < 12
+        assert 10 < sum(1 for _ in parsed.decode(video=0)) < 50
 
 
 def test_a_folder_of_pictures_becomes_a_video(rtparse, folder: Path) -> None:

@@ -262,7 +262,7 @@ def test_pictures_are_freed_without_the_garbage_collector(make_clip: MakeClip) -
     gc.disable()
     try:
         with VideoSource(clip) as source:
-            alive = [sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) for _ in source]
+            alive = [sum(type(thing) is av.VideoFrame for thing in gc.get_objects()) for _ in source]
     finally:
         gc.enable()
     assert max(alive) < 20
