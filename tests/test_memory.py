@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -45,5 +46,6 @@ def test_memory_stays_flat_while_video_is_parsed_and_written(tmp_path: Path) -> 
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out.mp4"), str(FRAMES)]
     used = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert len(used) == FRAMES
-    assert max(used[WARM:]) < used[WARM] * 1.05
+    # Medians, since buffers come and go by some megabytes; a kept frame of 0.2 MB would add 500 by the end.
+    assert median(used[-WARM:]) < median(used[WARM : 2 * WARM]) * 1.05
     assert max(used) < 800
