@@ -19,11 +19,10 @@ from rtparse.cli import options
 @options.verbosity
 def command(source: str, engine: str | None, frames: int, json_path: Path | None) -> None:
     """Measure the bare engine, each stage and the whole pipeline on VIDEO, in turns, in one run."""
-    from rich.console import Console
     from rich.table import Table
 
     from rtparse.bench import bench
-    from rtparse.cli.terminal import console
+    from rtparse.cli.terminal import console, results
 
     with console.status("reading") as status:
         report = bench(engine, source, frames, status.update)
@@ -35,7 +34,7 @@ def command(source: str, engine: str | None, frames: int, json_path: Path | None
     table.add_row("bare engine", f"{1000 / report.engine_fps:.2f}", f"{report.engine_fps:.1f}")
     table.add_row("whole pipeline", f"{1000 / report.pipeline_fps:.2f}", f"{report.pipeline_fps:.1f}")
     table.add_row("pipeline over engine", "", f"{report.ratio:.2f}")
-    Console().print(table)
+    results.print(table)
     if json_path:
         beside = json_path.with_name(f".{json_path.name}.part")
         beside.write_text(json.dumps(dataclasses.asdict(report) | {"ratio": report.ratio}, indent=2) + "\n")

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from rtparse.cli import options
+from rtparse.cli.terminal import results
 
 PACKAGES = ("rtparse", "numpy", "opencv-python", "av", "onnxruntime", "pycocotools", "torch", "tensorrt", "pycuda")
 
@@ -17,24 +18,21 @@ PACKAGES = ("rtparse", "numpy", "opencv-python", "av", "onnxruntime", "pycocotoo
 @options.verbosity
 def command() -> None:
     """Show versions, the engines that run here (and why others do not) and the built-in model."""
-    from rich.console import Console
-
     from rtparse.engines import available_engines
     from rtparse.models import list_models
 
-    console = Console(highlight=False)
     versions = Table("package", "version", title=f"Python {platform.python_version()}, {platform.platform()}")
     for package in PACKAGES:
         try:
             versions.add_row(package, version(package))
         except PackageNotFoundError:
             versions.add_row(package, "not installed")
-    console.print(versions)
+    results.print(versions)
     engines = Table("engine", "runs here", "why", title="Engines")
     for engine in available_engines():
         engines.add_row(engine.kind, "yes" if engine.available else "no", engine.reason)
-    console.print(engines)
+    results.print(engines)
     models = Table("model", "file", "SHA-256", title="Models")
     for model in list_models():
         models.add_row(model.name, str(model.path), model.sha256[:16])
-    console.print(models)
+    results.print(models)

@@ -1,4 +1,4 @@
-"""What the commands print: progress and messages on standard error, so that standard output stays clean."""
+"""What the commands print: results on standard output, progress and messages on standard error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True, highlight=False)
+# No markup: a file may be called clip[1].mp4, and an extra is named in brackets.
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+results = Console(highlight=False, markup=False, emoji=False)
 
 
 class _FpsColumn(ProgressColumn):

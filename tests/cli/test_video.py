@@ -34,6 +34,13 @@ def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, c
     assert sorted(path.name for path in folder.iterdir()) == ["out.mp4"]
 
 
+def test_names_with_brackets_are_printed_whole(rtparse, clip: Path, folder: Path) -> None:
+    done = rtparse("video", clip, "-o", "take[1] :up:.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "take[1] :up:.mp4" in done.stderr
+    assert (folder / "take[1] :up:.mp4").exists()
+
+
 def test_masks_and_jsonl_agree(rtparse, clip: Path, folder: Path) -> None:
     done = rtparse("video", clip, "-o", "o.mp4", "--masks", "m", "--jsonl", "o.jsonl", "--rle", "--view", "labels")
     assert done.returncode == 0, done.stderr
