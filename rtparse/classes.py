@@ -69,13 +69,13 @@ PALETTE_RGB: NDArray[np.uint8] = np.array(
 """(20, 3) uint8 RGB. Background is black and is never drawn over a frame."""
 
 
-def class_ids(names: Iterable[str]) -> tuple[int, ...]:
-    """Ids of class names, in the order given. Raises UsageError that names the unknown one and lists the 20."""
+def class_ids(names: Iterable[str], classes: tuple[str, ...] = CLASSES) -> tuple[int, ...]:
+    """Ids of class names, in the order given. Raises UsageError that names the unknown one and lists `classes`."""
     ids = []
     for name in names:
-        if name not in CLASSES:
-            raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(CLASSES)}")
-        ids.append(CLASSES.index(name))
+        if name not in classes:
+            raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(classes)}")
+        ids.append(classes.index(name))
     return tuple(ids)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse.classes import class_ids
 from rtparse.closing import Closing
 from rtparse.engines import Engine, open_engine
 from rtparse.errors import UsageError
@@ -126,10 +127,7 @@ class Parser(Closing):
 
     def check_classes(self, names: Iterable[str] | None) -> None:
         """Raise UsageError for a name that is no class of this model; None names none."""
-        classes = self.engine.metadata.classes
-        for name in names or ():
-            if name not in classes:
-                raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(classes)}")
+        class_ids(names or (), self.engine.metadata.classes)
 
     def close(self) -> None:
         """Free the model, unless the engine was the caller's. Calling it twice does nothing."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtparse import render
 from rtparse._cv import cv2
-from rtparse.classes import CLASSES, PALETTE_RGB
+from rtparse.classes import CLASSES, PALETTE_RGB, class_ids
 from rtparse.errors import UsageError
 from rtparse.frame import Frame
 
@@ -43,12 +43,7 @@ class Parsing:
 
     def ids(self, names: Iterable[str]) -> tuple[int, ...]:
         """Ids of class names, in the order given. Raises UsageError for an unknown one."""
-        found = []
-        for name in names:
-            if name not in self.classes:
-                raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(self.classes)}")
-            found.append(self.classes.index(name))
-        return tuple(found)
+        return class_ids(names, self.classes)
 
     def mask(self, *names: str) -> NDArray[np.bool_]:
         """(H, W) bool: the pixels of any of these classes. Raises UsageError for an unknown name, or for none."""

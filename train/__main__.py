@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from rtparse.errors import RtparseError, UsageError
+from rtparse.cli import main
+from rtparse.errors import UsageError
 from rtparse.train.checkpoint import load_checkpoint
 from rtparse.train.data import pair_paths, read_pair
 from rtparse.train.loop import TrainOptions, train, unfolding_pictures
@@ -87,7 +87,4 @@ def command(
 
 
 if __name__ == "__main__":
-    try:
-        command(standalone_mode=False)
-    except RtparseError as error:
-        sys.exit(f"error: {error}")
+    main(command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from rtparse.classes import CLASSES
-from rtparse.errors import RtparseError
+from rtparse.cli import main
 from rtparse.parser import Parser
 from rtparse.train.compose import Pair
 from rtparse.train.data import pair_paths, read_pair
@@ -71,7 +70,4 @@ def _print_table(found: Scores) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        command(standalone_mode=False)
-    except RtparseError as error:
-        sys.exit(f"error: {error}")
+    main(command)

@@ -43,10 +43,10 @@ def cli() -> None:
     """Parse people in video: every pixel of every frame gets one of 20 classes."""
 
 
-def main() -> NoReturn:
-    """Run the command line and end the process: 0 done, 1 failed work, 2 wrong use, 130 interrupted."""
+def main(command: click.Command = cli) -> NoReturn:
+    """Run a command and end the process: 0 done, 1 failed work, 2 wrong use, 130 interrupted."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = command.main(standalone_mode=False)
     except RtparseError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rtparse.classes import CLASSES, mirror_labels
+from rtparse.cli import main
 from rtparse.errors import SinkError, UsageError
 from rtparse.train.synthetic import Camera, Light, Person, clip_frames, recolored, render, render_scene
-from rtparse.train.synthetic.__main__ import main
+from rtparse.train.synthetic.__main__ import command
 from rtparse.train.synthetic.backdrop import BACKDROPS, CLIP_BACKDROP
 from rtparse.train.synthetic.body import Body, Pose, skeleton
 from rtparse.train.synthetic.clip import (
@@ -331,8 +332,16 @@ def test_the_sound_has_footsteps_while_walking_only() -> None:
     assert np.abs(sound[: 2 * 8000]).max() > 3 * np.abs(sound[int(5.7 * 8000) : int(6.6 * 8000)]).max()
 
 
-def test_command_line_writes_pairs(tmp_path: Path) -> None:
-    assert main(["pairs", str(tmp_path / "out"), "-n", "3", "--size", "64x48", "--seed", "4"]) == 0
+def ended(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of the module's command line."""
+    monkeypatch.setattr("sys.argv", ["synthetic", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    return int(end.value.code or 0)
+
+
+def test_command_line_writes_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ended(["pairs", str(tmp_path / "out"), "-n", "3", "--size", "64x48", "--seed", "4"], monkeypatch) == 0
     names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
     assert names == [f"{kind}/{i:04}.{end}" for kind, end in (("images", "jpg"), ("labels", "png")) for i in range(3)]
     expected = render_scene(np.random.default_rng((4, 2)), (64, 48)).labels
@@ -340,11 +349,13 @@ def test_command_line_writes_pairs(tmp_path: Path) -> None:
     assert np.array_equal(stored, expected)
 
 
-def test_command_line_refuses_clearly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["pairs", str(tmp_path), "--size", "huge"]) == 2
+def test_command_line_refuses_clearly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ended(["pairs", str(tmp_path), "--size", "huge"], monkeypatch) == 2
     assert "expected HxW" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    assert main(["pairs", str(tmp_path / "file")]) == 1
+    assert ended(["pairs", str(tmp_path / "file")], monkeypatch) == 1
     assert "cannot make folders" in capsys.readouterr().err
 
 

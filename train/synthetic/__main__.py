@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-import cv2
+import click
 import numpy as np
 
-from rtparse.errors import RtparseError, SinkError, UsageError
+from rtparse._cv import cv2
+from rtparse.cli import main
+from rtparse.errors import SinkError, UsageError
 from rtparse.train.synthetic.clip import write_clip
 from rtparse.train.synthetic.scene import render_scene
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rtparse.train.synthetic", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    pairs = commands.add_parser("pairs", help="write pictures and labels: images/NNNN.jpg, labels/NNNN.png")
-    pairs.add_argument("folder", type=Path)
-    pairs.add_argument("-n", "--count", type=int, default=100, help="how many (default %(default)s)")
-    pairs.add_argument("--size", default="256x192", metavar="HxW", help="in pixels (default %(default)s)")
-    pairs.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the same pictures (default %(default)s)"
-    )
-    clip = commands.add_parser("clip", help="draw the example clip, an MP4 with sound")
-    clip.add_argument("file", type=Path)
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "clip":
-            write_clip(options.file)
-        else:
-            write_pairs(options.folder, options.count, parse_size(options.size), options.seed)
-    except RtparseError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    return 0
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Render labelled people into a folder, or the example clip."""
+
+
+@command.command("pairs")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-n", "--count", type=click.IntRange(1), default=100, show_default=True, help="How many.")
+@click.option("--size", default="256x192", show_default=True, metavar="HxW", help="In pixels, 16 or more each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same pictures.")
+def pairs(folder: Path, count: int, size: str, seed: int) -> None:
+    """Write pictures and labels: FOLDER/images/NNNN.jpg, FOLDER/labels/NNNN.png."""
+    write_pairs(folder, count, parse_size(size), seed)
+
+
+@command.command("clip")
+@click.argument("file", type=click.Path(path_type=Path))
+def clip(file: Path) -> None:
+    """Draw the example clip: an MP4 with sound."""
+    write_clip(file)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -67,4 +64,4 @@ def write_pairs(folder: Path, count: int, size_hw: tuple[int, int], seed: int) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(command)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse._cv import cv2
 from rtparse.train.synthetic.material import Material, random_color, random_material, random_skin, tile
 from rtparse.train.synthetic.mesh import Mesh, Rings, loft
 from rtparse.train.synthetic.raster import Camera

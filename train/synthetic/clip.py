@@ -12,10 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse._cv import cv2
 from rtparse.errors import SinkError
 from rtparse.train.synthetic.backdrop import ground, octaves
 from rtparse.train.synthetic.body import Body, Pose, blended

@@ -6,9 +6,10 @@ import colorsys
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from rtparse._cv import cv2
 
 Color = tuple[float, float, float]
 """Blue, green, red in 0..1."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse._cv import cv2
 from rtparse.errors import UsageError
 from rtparse.train.synthetic.figure import Person, figure
 from rtparse.train.synthetic.material import TILE, tile, wrapped_noise

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtparse._cv import cv2
 from rtparse.train.synthetic.anatomy import rings_of
 from rtparse.train.synthetic.backdrop import random_backdrop, random_things
 from rtparse.train.synthetic.body import LEG, skeleton, turned
