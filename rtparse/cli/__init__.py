@@ -14,10 +14,14 @@ from rtparse.errors import RtparseError
 
 _COMMANDS = {
     "bench": "Measure the engine, each stage and the whole pipeline.",
+    "eval": "Judge a model on labelled pictures, or its steadiness on a video.",
     "export": "Turn a checkpoint into a model file.",
     "image": "Parse one image.",
     "info": "Show versions, engines and the built-in model.",
+    "label": "Label pictures with a model, to train another one on them.",
     "models": "List, add and remove models by name.",
+    "presets": "Compare the network's presets: size, cost, speed and quality.",
+    "train": "Train the network on labelled pictures.",
     "video": "Parse a video, a folder of images, a stream or a camera.",
 }
 
