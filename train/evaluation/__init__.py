@@ -1,0 +1,1 @@
+"""Judging models: metrics, test-time augmentation, reports and pictures."""
