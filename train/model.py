@@ -25,6 +25,7 @@ class ModelConfig:
     context: "aspp", or "dblock" for the D-LinkNet baseline.
     aspp_rates: of the three dilated branches.
     smooth_channels: width of the Smooth module's 3x3 convolution, which costs most of the time: the speed dial.
+    layer4: without it E5 is E4, and the context module works on that.
     """
 
     encoder: str = "resnet18"
@@ -33,6 +34,7 @@ class ModelConfig:
     smooth: bool = True
     smooth_channels: int = 128
     deep_supervision: bool = True
+    layer4: bool = True
 
 
 PRESETS: dict[str, ModelConfig] = {
@@ -40,6 +42,7 @@ PRESETS: dict[str, ModelConfig] = {
     "paper": ModelConfig("resnet101", aspp_rates=(12, 24, 36), smooth_channels=512),
     "base": ModelConfig("resnet50", smooth_channels=256),
     "small": ModelConfig("resnet18", smooth_channels=128),
+    "nano": ModelConfig("resnet18", smooth_channels=32, layer4=False),
 }
 
 
@@ -157,7 +160,7 @@ class CDLinkNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ResNetEncoder(config.encoder)
+        self.encoder = ResNetEncoder(config.encoder, config.layer4)
         c1, c2, c3, c4, c5 = self.encoder.channels
         self.context = ASPP(c5, config.aspp_rates) if config.context == "aspp" else DBlock(c5)
         self.decoder5 = DecoderBlock(c5, c4, stride=1)

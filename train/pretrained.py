@@ -13,7 +13,7 @@ from rtparse.train.resnet import ResNetEncoder, normalize_from_folded
 
 
 def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | None = None) -> None:
-    """Load a classifier's weights into an encoder, in place; its `fc` is left out.
+    """Load a classifier's weights into an encoder, in place; its `fc` is left out, and a `layer4` that the encoder lacks.
 
     path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or
         an .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.
@@ -38,9 +38,8 @@ def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | N
 
 
 def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:
-    wanted = {key: value for key, value in state.items() if not key.startswith("fc.")}
     try:
-        encoder.load_state_dict(wanted)
+        encoder.load_state_dict(_wanted(encoder, state))
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise EngineError(f"{name} does not fit the encoder ({detail})", "give the file of the same ResNet") from None
@@ -48,13 +47,19 @@ def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> 
 
 def _load_folded(encoder: ResNetEncoder, path: Path, pictures: Tensor) -> None:
     with np.load(path, allow_pickle=False) as archive:
-        state = {key: torch.from_numpy(archive[key]) for key in archive.files if not key.startswith("fc.")}
+        state = _wanted(encoder, {key: torch.from_numpy(archive[key]) for key in archive.files})
     weights = {key: value for key, value in state.items() if key.endswith(".weight")}
     strange = encoder.load_state_dict(weights, strict=False).unexpected_keys
     if strange:
         raise EngineError(f"{path} does not fit the encoder (it has {strange[0]})", "give the file of the same ResNet")
     biases = {norm_of(key.removesuffix(".bias")): value for key, value in state.items() if key.endswith(".bias")}
     normalize_from_folded(encoder, biases, pictures)
+
+
+def _wanted(encoder: ResNetEncoder, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the classifier, and without the last stage where the encoder has none."""
+    dropped = ("fc.",) if encoder.layer4 is not None else ("fc.", "layer4.")
+    return {key: value for key, value in state.items() if not key.startswith(dropped)}
 
 
 def norm_of(convolution: str) -> str:

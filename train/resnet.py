@@ -89,15 +89,16 @@ class ResNetEncoder(nn.Module):
     """Picture (N, 3, H, W) to the features E1 (1/2), E2 (1/4), E3 (1/8), E4 (1/16), E5 (1/16).
 
     channels: of E1..E5; 64, 256, 512, 1024, 2048 for ResNet-50 and 101, 64, 64, 128, 256, 512 for 18 and 34.
+    layer4: without it, E5 is E4.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, layer4: bool = True) -> None:
         super().__init__()
         if name not in _LAYOUTS:
             raise UsageError(f"there is no encoder {name!r}", f"choose from: {', '.join(ENCODERS)}")
         layout = _LAYOUTS[name]
         widths = [64 * layout.expansion, 128 * layout.expansion, 256 * layout.expansion, 512 * layout.expansion]
-        self.channels: tuple[int, ...] = (64, *widths)
+        self.channels: tuple[int, ...] = (64, *widths) if layer4 else (64, *widths[:3], widths[2])
 
         def stage(in_channels: int, width: int, depth: int, stride: int, dilation: int) -> nn.Sequential:
             # torchvision's rule: the block that would have had the stride keeps dilation 1, the later ones dilate.
@@ -112,7 +113,7 @@ class ResNetEncoder(nn.Module):
         self.layer1 = stage(64, 64, layout.depths[0], 1, 1)
         self.layer2 = stage(widths[0], 128, layout.depths[1], 2, 1)
         self.layer3 = stage(widths[1], 256, layout.depths[2], 2, 1)
-        self.layer4 = stage(widths[2], 512, layout.depths[3], 1, 2)
+        self.layer4 = stage(widths[2], 512, layout.depths[3], 1, 2) if layer4 else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -122,7 +123,7 @@ class ResNetEncoder(nn.Module):
         e2 = self.layer1(self.maxpool(e1))
         e3 = self.layer2(e2)
         e4 = self.layer3(e3)
-        e5 = self.layer4(e4)
+        e5 = e4 if self.layer4 is None else self.layer4(e4)
         return e1, e2, e3, e4, e5
 
 

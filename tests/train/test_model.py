@@ -44,6 +44,18 @@ def test_encoder_shapes_and_size(name: str, channels: tuple[int, ...], millions:
     assert parameters(encoder) / 1e6 == pytest.approx(millions, abs=0.001)
 
 
+def test_without_its_last_stage_e5_is_e4(tmp_path: Path) -> None:
+    encoder = ResNetEncoder("resnet18", layer4=False).eval()
+    with torch.no_grad():
+        features = encoder(torch.randn(1, 3, 64, 48))
+    assert features[4] is features[3]
+    assert encoder.channels == (64, 64, 128, 256, 256)
+    whole = ResNetEncoder("resnet18")
+    torch.save(whole.state_dict(), tmp_path / "resnet18.pth")  # torchvision's file has a layer4
+    load_imagenet(encoder, str(tmp_path / "resnet18.pth"))
+    assert torch.equal(encoder.layer3[1].conv2.weight, whole.layer3[1].conv2.weight)
+
+
 def test_encoder_names_are_torchvisions() -> None:
     names = set(ResNetEncoder("resnet18").state_dict())
     assert {
@@ -72,6 +84,7 @@ def test_last_stage_dilates_instead_of_striding() -> None:
         ("paper", 64.350),
         ("base", 42.492),
         ("small", 12.604),
+        ("nano", 3.222),
     ],
 )
 def test_presets_have_their_size(preset: str, millions: float) -> None:
