@@ -69,6 +69,21 @@ def scaled(person: Pair, height: int) -> Pair:
     )
 
 
+def turned(person: Pair, degrees: float) -> Pair:
+    """A cut-out rotated counter-clockwise, its box grown to what it needs; labels by nearest neighbour."""
+    height, width = person.labels.shape
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    wh = int(height * sin + width * cos) + 1, int(height * cos + width * sin) + 1
+    matrix[:, 2] += (wh[0] - width) / 2, (wh[1] - height) / 2
+    return cut_out(
+        Pair.of(
+            cv2.warpAffine(person.image, matrix, wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            cv2.warpAffine(person.labels, matrix, wh, flags=cv2.INTER_NEAREST),
+        )
+    )
+
+
 def paste(scene: Pair, person: Pair, top: int, left: int) -> None:
     """Draw a cut-out into a scene, in place, clipped at the scene's edges.
 

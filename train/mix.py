@@ -1,121 +1,157 @@
-"""The training mix: upright crops, composed frames and synthetic people, an endless, reproducible row of batches."""
+"""What training sees: an endless, reproducible row of batches drawn from any number of datasets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse.classes import IGNORE_LABEL, NUM_CLASSES
+from rtparse.classes import IGNORE_LABEL
+from rtparse.errors import UsageError
 from rtparse.train import augment
-from rtparse.train.compose import Pair, cover, cut_out, paste, remove_person, scaled
+from rtparse.train.compose import Pair
+from rtparse.train.crops import paper_crop, video_crop
+from rtparse.train.data.dataset import Dataset
+from rtparse.train.data.rendered import RenderedPeople
+from rtparse.train.photos import Photos
+from rtparse.train.scenes import backdrop, occluded, scene
 
+MixStyle = Literal["video", "paper"]
 
-@dataclass(frozen=True)
-class MixWeights:
-    """How often a picture of a batch is of which kind; they are normalized to sum to 1.
+CACHE_BYTES = 2 << 30
 
-    crop: one photo, upright, zoomed 0.5 to 1.5. scene: several cut-out people before a photo's background.
-    synthetic: rendered people.
-    """
-
-    crop: float = 0.4
-    scene: float = 0.45
-    synthetic: float = 0.15
+SCENES = 0.54
+"""Share of composed scenes among the pictures of `video` that come from photos; the rest are crops of one photo."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """images: (N, H, W, 3) uint8 BGR; labels: (N, H, W) uint8."""
+    """images: (N, H, W, 3) uint8 BGR; labels: (N, H, W) uint8, ids 0..19 or 255. Both belong to the caller."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
 
 class Mix:
-    """Draws batches. Thread-safe: the batch of a step depends on the seed and the step alone, so training can resume.
+    """Draws batches. A batch is a function of the seed and its index alone, whatever was drawn before and wherever.
 
-    photos: real pairs, one person each. synthetic: rendered pairs of any size; without any their share goes to photos.
+        photos, people = open_dataset("folder:photos", hold_out=14), open_dataset("synthetic")
+        reports = [check(photos), check(people)]
+        mix = Mix([(photos, 0.87), (people, 0.13)], "video", seed, [report.present for report in reports])
+        mix.batch(step, 16, (256, 192))
+
+    Styles:
+
+    video   crops at zoom 0.5 to 5, composed scenes of 0 to 9 people, rendered people before painted rooms and the
+            photos' backgrounds; dyed garments, occlusion, light, blur, noise, compression, mirror. A part's weight is
+            its share of the pictures; weights are normalized. Sizes are free.
+    paper   every photo once an epoch, scale 0.5 to 1.5, rotation, crop or padding, mirror, and nothing else. A part's
+            weight is how often an epoch shows each of its photos: 2 shows each twice, 0.5 a half of them. The count of
+            `batch` must be the same throughout.
+
+    Thread-safe. Picklable and safe to fork: what a process has cached stays in it.
     """
 
-    def __init__(self, photos: Sequence[Pair], synthetic: Sequence[Pair], weights: MixWeights, seed: int) -> None:
-        self._photos = photos
-        self._synthetic = synthetic
-        self._people = [cut_out(photo) for photo in photos]
-        self._backgrounds = [remove_person(photo) for photo in photos]
-        self._chance = _repeat_rare(photos)
-        shares = np.array([weights.crop, weights.scene, weights.synthetic if synthetic else 0.0])
-        self._shares = shares / shares.sum()
+    def __init__(
+        self,
+        parts: Sequence[tuple[Dataset, float]],
+        style: MixStyle = "video",
+        seed: int = 0,
+        presence: Sequence[NDArray[np.bool_]] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        """parts: datasets and their weights, above 0.
+
+        presence: `CheckReport.present` of each part in order; with it, `video` draws photos with rare classes more
+            often. cache_bytes: of pictures and inpainted backgrounds that each process keeps.
+        Raises UsageError for a style or weight that cannot be meant.
+        """
+        if style not in get_args(MixStyle):
+            raise UsageError(f"there is no style {style!r}", f"choose from: {', '.join(get_args(MixStyle))}")
+        if not parts:
+            raise UsageError("a mix of no datasets was asked for", "give at least one")
+        for dataset, weight in parts:
+            if not 0 < weight < np.inf:
+                raise UsageError(f"the weight of {dataset.name} is {weight}", "expected a number above 0")
+        files = [number for number, (dataset, _) in enumerate(parts) if not isinstance(dataset, RenderedPeople)]
+        self._rendered = [(each, weight) for each, weight in parts if isinstance(each, RenderedPeople)]
+        if style == "paper" and self._rendered:
+            raise UsageError("rendered people have no end, so no epoch", "use the style video, or render a folder")
+        known = None if presence is None else [presence[number] for number in files]
+        self._photos = Photos([parts[number] for number in files], known, cache_bytes) if files else None
+        self._rendered_share = sum(weight for _, weight in self._rendered) / sum(weight for _, weight in parts)
+        self._style = style
         self._seed = seed
 
-    def batch(self, step: int, count: int, size_hw: tuple[int, int]) -> Batch:
-        """`count` pictures of one size."""
-        rng = np.random.default_rng((self._seed, step))
-        pairs = [self._draw(rng, size_hw) for _ in range(count)]
+    @property
+    def epoch(self) -> int:
+        """Pictures of an epoch: all photos once, by weight in `paper`. UsageError for rendered people alone."""
+        if self._photos is None:
+            raise UsageError("rendered people have no end, so no epoch", "say how many steps to train")
+        return sum(_shown(self._photos)) if self._style == "paper" else len(self._photos)
+
+    def batch(self, index: int, count: int, size_hw: tuple[int, int]) -> Batch:
+        """`count` pictures of one size. index: 0 or more. Raises SourceError for a photo that cannot be read."""
+        if self._style == "paper":
+            pairs = self._paper(index * count, count, size_hw)
+        else:
+            pairs = [self._video(np.random.default_rng((self._seed, index, i)), size_hw) for i in range(count)]
         return Batch(np.stack([pair.image for pair in pairs]), np.stack([pair.labels for pair in pairs]))
 
-    def _draw(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        kind = rng.choice(3, p=self._shares)
-        if kind == 0:
-            pair = self._crop(rng, size_hw)
-        elif kind == 1:
-            pair = self._scene(rng, size_hw)
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The photos of an epoch of `paper` by number, over all parts in order; a function of seed and epoch."""
+        photos = self._need_photos()
+        rng = np.random.default_rng((self._seed, epoch))
+        chosen, start = [], 0
+        for size, shown in zip(photos.sizes, _shown(photos), strict=True):
+            whole, rest = divmod(shown, size)
+            chosen += [np.tile(np.arange(size), whole) + start, rng.permutation(size)[:rest] + start]
+            start += size
+        return rng.permutation(np.concatenate(chosen))
+
+    def _paper(self, first: int, count: int, size_hw: tuple[int, int]) -> list[Pair]:
+        photos = self._need_photos()
+        size = self.epoch
+        epochs = {epoch: self.order(epoch) for epoch in range(first // size, (first + count - 1) // size + 1)}
+        pairs = []
+        for number in range(first, first + count):
+            rng = np.random.default_rng((self._seed, number, 1))
+            photo = photos.pair(int(epochs[number // size][number % size]))
+            pairs.append(augment.mirror(paper_crop(photo, rng, size_hw), rng))
+        return pairs
+
+    def _video(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
+        photos = self._photos
+        if photos is None or rng.random() < self._rendered_share:
+            pair = self._render(rng, size_hw)
+        elif rng.random() < SCENES:
+            pair = scene(photos, rng, size_hw)
         else:
-            pair = self._rendered(rng, size_hw)
+            pair = video_crop(augment.recolor_garments(photos.pair(photos.pick(rng)), rng), rng, size_hw)
+        if photos is not None and rng.random() < 0.25:
+            pair = occluded(pair, photos, rng)
         pair = augment.mirror(pair, rng)
         return Pair(augment.camera(augment.light(pair.image, rng), rng), pair.labels)
 
-    def _crop(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        photo = augment.recolor_garments(self._photos[int(rng.choice(len(self._photos), p=self._chance))], rng)
-        fits = size_hw[0] / photo.labels.shape[0], size_hw[1] / photo.labels.shape[1]
-        # A landscape window around an upright photo is mostly empty: between showing all of it and filling the window.
-        fit = rng.uniform(min(fits), max(fits)) if size_hw[1] > size_hw[0] else min(fits)
-        zoom = np.exp(rng.uniform(np.log(0.5), np.log(1.5))) if rng.random() < 0.7 else rng.uniform(1.5, 3.0)
-        # The farther in, the more of the picture may be out of the window.
-        reach = max(0.05, 0.5 - 0.5 / zoom)
-        centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach) * 0.5
-        return augment.view(photo, size_hw, fit * zoom, rng.normal(0, 8), centre, IGNORE_LABEL)
-
-    def _scene(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        height, width = size_hw
-        background = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
-        if rng.random() < 0.5:  # a part of it, so that backgrounds have detail at every scale
-            part = rng.uniform(0.4, 1.0)
-            rows, columns = (int(side * part) for side in background.shape[:2])
-            top, left = rng.integers(background.shape[0] - rows + 1), rng.integers(background.shape[1] - columns + 1)
-            background = background[top : top + rows, left : left + columns]
-        canvas = cover(background, size_hw, (rng.random(), rng.random())).copy()
-        scene = Pair(canvas, np.zeros(size_hw, np.uint8))
-        count = int(rng.choice(5, p=(0.04, 0.3, 0.3, 0.2, 0.16)))
-        heights = np.sort(np.exp(rng.uniform(np.log(0.12), np.log(1.1), count))) * height
-        for shown in heights:
-            person = self._people[int(rng.choice(len(self._people), p=self._chance))]
-            person = augment.recolor_garments(augment.mirror(person, rng), rng)
-            waist_up = rng.random() < 0.3
-            person = scaled(person, max(round(shown / (rng.uniform(0.3, 0.65) if waist_up else 1.0)), 8))
-            if rng.random() < 0.4:  # its own exposure, as if taken from another photo, which it was
-                person = Pair(augment.light(person.image, rng), person.labels)
-            spare = height - person.labels.shape[0]
-            top = height - round(shown) if waist_up else round(rng.uniform(min(0, spare), max(0, spare)))
-            left = round(rng.uniform(-0.5, width / person.labels.shape[1] - 0.5) * person.labels.shape[1])
-            paste(scene, person, top, left)
-        return scene
-
-    def _rendered(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
-        pair = self._synthetic[int(rng.integers(len(self._synthetic)))]
-        fill = max(size_hw[0] / pair.labels.shape[0], size_hw[1] / pair.labels.shape[1])
+    def _render(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
+        weights = np.array([weight for _, weight in self._rendered])
+        people = self._rendered[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
+        behind = backdrop(self._photos, rng, size_hw) if self._photos and rng.random() < 0.5 else None
+        pair = people.draw(int(rng.integers(len(people))), size_hw, behind)
         zoom = rng.uniform(1.0, 1.4)
         reach = 0.5 - 0.5 / zoom
         centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach)
-        return augment.view(pair, size_hw, fill * zoom, rng.normal(0, 5), centre, IGNORE_LABEL)
+        return augment.view(pair, size_hw, zoom, rng.normal(0, 5), centre, IGNORE_LABEL)
+
+    def _need_photos(self) -> Photos:
+        if self._photos is None:
+            raise UsageError("rendered people have no end, so no epoch", "use the style video")
+        return self._photos
 
 
-def _repeat_rare(photos: Sequence[Pair]) -> NDArray[np.float64]:
-    """Chance of each photo: larger where it shows classes that few photos have (Gupta et al., LVIS, repeat factors)."""
-    present = np.array([np.bincount(photo.labels.ravel(), minlength=256)[:NUM_CLASSES] > 0 for photo in photos])
-    frequency = present.mean(axis=0).clip(1e-6)
-    factor = np.sqrt(0.25 / frequency).clip(1.0, 4.0)
-    repeats = np.where(present, factor, 1.0).max(axis=1)
-    return np.asarray(repeats / repeats.sum())
+def _shown(photos: Photos) -> list[int]:
+    """Pictures that an epoch of `paper` shows of each part."""
+    return [max(round(size * weight), 1) for size, weight in zip(photos.sizes, photos.weights, strict=True)]

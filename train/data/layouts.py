@@ -1,0 +1,95 @@
+"""Where datasets keep their pictures and labels. Each function lists (picture, label) paths, sorted by name.
+
+The files themselves are looked at when they are read or checked. Raises UsageError for a folder of another layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rtparse.errors import UsageError
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+Files = list[tuple[Path, Path]]
+
+
+def pair_paths(folder: Path) -> Files:
+    """A folder with images/ and labels/: the label is the PNG of the same stem."""
+    return _beside(folder / "images", folder / "labels")
+
+
+def folder_files(root: Path, split: str) -> Files:
+    """ROOT/images and ROOT/labels, which are every split, or ROOT/train and ROOT/val with those inside."""
+    if any((root / name / "images").is_dir() for name in ("train", "val")):
+        return pair_paths(root / split)
+    return pair_paths(root)
+
+
+def lip_files(root: Path, split: str) -> Files:
+    """LIP as distributed.
+
+    TrainVal_images/{train,val}_images and TrainVal_parsing_annotations/{train,val}_segmentations, with train_id.txt
+    and val_id.txt in TrainVal_images or ROOT. The archives hold a folder of their own name, so a name may be doubled.
+    """
+    images, labels = (
+        _find(root, outer, f"{split}_{inner}")
+        for outer, inner in (("TrainVal_images", "images"), ("TrainVal_parsing_annotations", "segmentations"))
+    )
+    listed = _id_list((root, images.parent, images.parent.parent), (f"{split}_id.txt",))
+    return _named(listed, images, labels)
+
+
+def cihp_files(root: Path, split: str) -> Files:
+    """CIHP's instance-level_human_parsing: {Training,Validation}/Images and Category_ids beside it.
+
+    ROOT is that folder or the one around it. Its id lists name all pictures of the folders, so they are not needed.
+    """
+    part = {"train": "Training", "val": "Validation"}[split]
+    images = _find(root, "instance-level_human_parsing", f"{part}/Images")
+    return _beside(images, images.parent / "Category_ids")
+
+
+def atr_files(root: Path, split: str) -> Files:
+    """ATR: JPEGImages, SegmentationClassAug, and {train,val}_id.txt or {train,val}.txt beside them or in list(s)."""
+    images = _find(root, "humanparsing", "JPEGImages")
+    folder = images.parent
+    listed = _id_list((folder, folder / "list", folder / "lists"), (f"{split}_id.txt", f"{split}.txt"))
+    return _named(listed, images, folder / "SegmentationClassAug")
+
+
+def _find(root: Path, doubled: str, wanted: str) -> Path:
+    """The folder `wanted` in ROOT or within up to three folders `doubled` of ROOT."""
+    folder = root
+    tried = []
+    for _ in range(4):
+        tried.append(folder / wanted)
+        if tried[-1].is_dir():
+            return tried[-1]
+        folder = folder / doubled
+    raise UsageError(f"{root} has no folder {wanted}", f"expected {tried[1]} or {tried[0]}")
+
+
+def _id_list(folders: Iterable[Path], names: tuple[str, ...]) -> list[str]:
+    """Stems, sorted, of the first list that is there: a name a line, with or without a suffix."""
+    tried = [folder / name for folder in folders for name in names]
+    path = next((path for path in tried if path.is_file()), None)
+    if path is None:
+        raise UsageError(f"there is no {names[0]} in {tried[0].parent}", "expected a list of names, one a line")
+    try:
+        lines = path.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error})", "expected a list of names, one a line") from None
+    return sorted({line.removesuffix(".jpg").removesuffix(".png") for line in lines})
+
+
+def _named(stems: list[str], images: Path, labels: Path) -> Files:
+    return [(images / f"{stem}.jpg", labels / f"{stem}.png") for stem in stems]
+
+
+def _beside(images: Path, labels: Path) -> Files:
+    found = sorted(path for path in images.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise UsageError(f"no pictures in {images}", f"expected {images}/*.jpg and {labels}/*.png")
+    return [(image, labels / f"{image.stem}.png") for image in found]
