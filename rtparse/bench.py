@@ -55,11 +55,18 @@ class BenchReport:
 
 
 def bench(
-    model: str | None, source: str, frames: int, on_progress: Callable[[str], None] = lambda what: None
+    model: str | None,
+    source: str,
+    frames: int,
+    on_progress: Callable[[str], None] = lambda what: None,
+    backend: str | None = None,
 ) -> BenchReport:
-    """Measure on the first `frames` frames of a video file. Raises UsageError for a live source."""
+    """Measure on the first `frames` frames of a video file. Raises UsageError for a live source.
+
+    model, backend: as in `Parser`.
+    """
     info, sample = _sample(source, frames)
-    with Parser(model) as parser, tempfile.TemporaryDirectory() as folder:
+    with Parser(model, backend=backend) as parser, tempfile.TemporaryDirectory() as folder:
         engine = parser.engine
         frame_hw = sample[0].size_hw
         network_hw = network_size(frame_hw, engine.metadata.size_hw[0] * engine.metadata.size_hw[1], engine.sizes)

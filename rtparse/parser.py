@@ -57,6 +57,7 @@ class Parser(Closing):
         color: str = "bgr",
         size: Size = "auto",
         smooth: float = 0.0,
+        backend: str | None = None,
     ) -> None:
         """Load a model.
 
@@ -66,6 +67,8 @@ class Parser(Closing):
         size: of the network's input. "auto" follows the aspect ratio of the frames at the model's pixel budget;
             "HxW" or (height, width), multiples of 16, fixes it. Frames are letterboxed into either.
         smooth: 0 (off) to below 1, damps flicker in streams: the share of the past in a running mean of logits.
+        backend: what runs an .onnx file, "onnxruntime" or "openvino"; None takes the faster one for this machine, as
+            `rtparse.engines.open_engine` documents.
 
         Raises UsageError for a missing file or an option that cannot be meant, MissingDependencyError when the engine's
         package is not installed, EngineError for a file that cannot be run.
@@ -77,7 +80,12 @@ class Parser(Closing):
         self._smooth = smooth
         self._closed = False
         self._owns_engine = model is None or isinstance(model, str | Path)
-        self.engine: Engine = open_engine(resolve(model)) if model is None or isinstance(model, str | Path) else model
+        if model is None or isinstance(model, str | Path):
+            self.engine: Engine = open_engine(resolve(model), backend)
+        elif backend is not None:
+            raise UsageError(f"got an engine that is open and backend {backend!r}", "give one or the other")
+        else:
+            self.engine = model
         try:
             fixed = fixed_size(size, self.engine.sizes)
         except UsageError:

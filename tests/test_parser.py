@@ -18,7 +18,6 @@ from PIL import Image
 
 from rtparse import CLASSES, EngineError, Frame, Parser, SourceError, UsageError
 from rtparse.engines.fake import FakeEngine
-from rtparse.engines.ort import OnnxRuntimeEngine
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox, network_size, preprocess
 from rtparse.sources import open_source
@@ -56,12 +55,11 @@ def rtparse_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rtparse")]
 
 
-def test_labels_are_those_of_the_model_at_every_pixel(parser: Parser, tiny_onnx: Path) -> None:
+def test_labels_are_those_of_the_model_at_every_pixel(parser: Parser) -> None:
     image = picture()
     size = network_size((90, 120), 64 * 64)
     box = Letterbox.fit((90, 120), size)
-    with OnnxRuntimeEngine(tiny_onnx) as engine:
-        logits = engine.infer(preprocess(image, box, engine.metadata)[None])[0]
+    logits = parser.engine.infer(preprocess(image, box, parser.engine.metadata)[None])[0]
     # Nearest grid point of each pixel centre: right wherever the labels around it agree.
     coarse = logits.argmax(0).astype(np.uint8)
     parsing = parser(image)
@@ -73,6 +71,14 @@ def test_labels_are_those_of_the_model_at_every_pixel(parser: Parser, tiny_onnx:
     inside = agree[y][:, x]
     assert inside.mean() > 0.05
     np.testing.assert_array_equal(parsing.labels[inside], coarse[y][:, x][inside])
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_backend_runs_the_file(tiny_onnx: Path, backend: str) -> None:
+    pytest.importorskip(backend)
+    with Parser(tiny_onnx, backend=backend) as parser:
+        assert parser.engine.kind == backend
+        assert parser(picture()).labels.shape == (90, 120)
 
 
 def test_rgb_arrays_and_pil_images_are_the_same_picture(parser: Parser, tiny_onnx: Path) -> None:
@@ -317,6 +323,8 @@ def test_an_engine_that_was_passed_in_stays_open() -> None:
         ({"size": "large"}, "256x192"),
         ({"size": (100, 100)}, "multiples of 16"),
         ({"smooth": 1.0}, "below 1"),
+        ({"backend": "tensorflow"}, "no backend 'tensorflow'"),
+        ({"model": FakeEngine(np.zeros((4, 4), np.uint8)), "backend": "openvino"}, "give one or the other"),
         ({"model": "no-such-model"}, "no model file or name 'no-such-model'"),
         ({"model": Path("none.onnx")}, r"none\.onnx"),
     ],

@@ -14,10 +14,11 @@ from rtparse.cli import options
 @click.command("bench")
 @click.argument("source", metavar="VIDEO")
 @click.option("--engine", metavar="M", help="Model file or registered name.  [default: built-in]")
+@options.backend
 @click.option("--frames", type=click.IntRange(10), default=300, show_default=True, help="Frames of VIDEO to take.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures too.")
 @options.verbosity
-def command(source: str, engine: str | None, frames: int, json_path: Path | None) -> None:
+def command(source: str, engine: str | None, backend: str | None, frames: int, json_path: Path | None) -> None:
     """Measure the bare engine, each stage and the whole pipeline on VIDEO, in turns, in one run."""
     from rich.table import Table
 
@@ -25,7 +26,7 @@ def command(source: str, engine: str | None, frames: int, json_path: Path | None
     from rtparse.cli.terminal import console, results
 
     with console.status("reading") as status:
-        report = bench(engine, source, frames, status.update)
+        report = bench(engine, source, frames, status.update, backend)
     height, width = report.frame_hw
     table = Table("what", "ms a frame", "FPS", title=f"{report.engine}, {width}x{height}, {report.frames} frames")
     for name, milliseconds in report.stages_ms.items():

@@ -11,7 +11,18 @@ from rich.table import Table
 from rtparse.cli import options
 from rtparse.cli.terminal import results
 
-PACKAGES = ("rtparse", "numpy", "opencv-python", "av", "onnxruntime", "pycocotools", "torch", "tensorrt", "pycuda")
+PACKAGES = (
+    "rtparse",
+    "numpy",
+    "opencv-python",
+    "av",
+    "onnxruntime",
+    "openvino",
+    "pycocotools",
+    "torch",
+    "tensorrt",
+    "pycuda",
+)
 
 
 @click.command("info")

@@ -36,8 +36,17 @@ def verbosity(command: F) -> F:
     )(command)
 
 
+def backend(command: F) -> F:
+    """--backend."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["onnxruntime", "openvino"]),
+        help="What runs an .onnx file.  [default: the faster one on this CPU]",
+    )(command)
+
+
 def engine(command: F) -> F:
-    """--engine and --size."""
+    """--engine, --backend and --size."""
     command = click.option(
         "--size",
         default="auto",
@@ -45,6 +54,7 @@ def engine(command: F) -> F:
         metavar="auto|HxW",
         help="Network input; auto keeps the frame's aspect ratio at the model's pixel budget.",
     )(command)
+    command = backend(command)
     return click.option(
         "--engine",
         metavar="M",

@@ -32,6 +32,7 @@ def command(
     ctx: click.Context,
     source: str,
     engine: str | None,
+    backend: str | None,
     size: str,
     output: Path | None,
     view: str,
@@ -62,7 +63,7 @@ def command(
         raise UsageError(f"{output} is the input itself", "choose another name with -o")
     keep_existing(output, yes)
     names = [name.strip() for name in classes.split(",")] if classes else None
-    with Parser(engine, size=size, smooth=smooth) as parser, open_source(source) as opened:
+    with Parser(engine, backend=backend, size=size, smooth=smooth) as parser, open_source(source) as opened:
         parser.check_classes(names)
         renderer = Renderer(view, alpha=alpha, classes=names)
         audio = source if opened.info.audio else None

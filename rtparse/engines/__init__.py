@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtparse.engines.base import Engine
-from rtparse.errors import EngineError, UsageError
+from rtparse.errors import EngineError, MissingDependencyError, UsageError
 
-__all__ = ["Engine", "EngineStatus", "available_engines", "open_engine"]
+__all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "open_engine"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,26 @@ class EngineStatus:
     reason: str
 
 
-def open_engine(path: str | Path) -> Engine:
+BACKENDS = ("onnxruntime", "openvino")
+"""What can run an .onnx file."""
+
+
+def open_engine(path: str | Path, backend: str | None = None) -> Engine:
     """Load a model file with the engine that its extension names: .onnx or .safetensors. The caller closes it.
 
-    Raises UsageError for a missing file or an unknown extension, MissingDependencyError where the engine's package is
-    not installed, EngineError for a file that cannot be run.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".onnx":
-        from rtparse.engines.ort import OnnxRuntimeEngine
+    backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed, the CPU computes
+        in bfloat16 or float16, and ONNX Runtime has no accelerator; else ONNX Runtime.
 
-        return OnnxRuntimeEngine(path)
+    Raises UsageError for a missing file, an unknown extension or a backend that cannot be meant, MissingDependencyError
+    where the engine's package is not installed, EngineError for a file that cannot be run.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise UsageError(f"there is no backend {backend!r}", f"choose from: {', '.join(BACKENDS)}")
+    suffix = Path(path).suffix.lower()
+    if backend is not None and suffix != ".onnx":
+        raise UsageError(f"{path} has no choice of backends", f"{backend} runs .onnx files")
+    if suffix == ".onnx":
+        return _open_onnx(path, backend or _fastest())
     if suffix == ".safetensors":
         from rtparse.engines.torch_engine import TorchEngine
 
@@ -51,17 +60,47 @@ def open_engine(path: str | Path) -> Engine:
 _NO_TENSORRT = "this version of rtparse has no TensorRT engine"
 
 
+def _open_onnx(path: str | Path, backend: str) -> Engine:
+    if backend == "onnxruntime":
+        from rtparse.engines.ort import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(path)
+    try:
+        from rtparse.engines.openvino import OpenVinoEngine
+    except ImportError as error:
+        raise MissingDependencyError("openvino", "openvino") from error
+    return OpenVinoEngine(path)
+
+
+def _fastest() -> str:
+    """The backend for .onnx files on this machine. In float32 the two are equally fast."""
+    from rtparse.engines.ort import providers
+
+    if providers() != ["CPUExecutionProvider"]:
+        return "onnxruntime"
+    try:
+        from rtparse.engines.openvino import computes_in_half
+    except ImportError:
+        return "onnxruntime"
+    return "openvino" if computes_in_half() else "onnxruntime"
+
+
 def available_engines() -> list[EngineStatus]:
     """Every engine and whether it can be used here, without loading any."""
-    runtime, torch, safetensors = (_version(package) for package in ("onnxruntime", "torch", "safetensors"))
+    runtime, openvino, torch, safetensors = (
+        _version(package) for package in ("onnxruntime", "openvino", "torch", "safetensors")
+    )
     trained = bool(torch and safetensors)
     return [
         EngineStatus("onnxruntime", (".onnx",), True, runtime, ""),
-        EngineStatus(
-            "torch", (".safetensors",), trained, torch, "" if trained else 'run: pip install "rtparse[train]"'
-        ),
+        EngineStatus("openvino", (".onnx",), bool(openvino), openvino, "" if openvino else _install("openvino")),
+        EngineStatus("torch", (".safetensors",), trained, torch, "" if trained else _install("train")),
         EngineStatus("tensorrt", (".plan", ".engine"), False, _version("tensorrt"), _NO_TENSORRT),
     ]
+
+
+def _install(extra: str) -> str:
+    return f'run: pip install "rtparse[{extra}]"'
 
 
 def _version(package: str) -> str:

@@ -15,7 +15,7 @@ from rtparse.engines.fake import FakeEngine
 from rtparse.errors import EngineError
 from rtparse.metadata import ModelMetadata
 
-KINDS = ["onnxruntime", "onnxruntime, one at a time", "torch", "fake"]
+KINDS = ["onnxruntime", "onnxruntime, one at a time", "openvino", "openvino, one at a time", "torch", "fake"]
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(
     request: pytest.FixtureRequest, make_onnx: Callable[..., Path], tiny_onnx: Path, tmp_path: Path
 ) -> Iterator[Engine]:
-    kind = request.param
+    kind, _, one_at_a_time = request.param.partition(", ")
     if kind == "fake":
         opened: Engine = FakeEngine(np.eye(30, 40, dtype=np.uint8) * 13)
     elif kind == "torch":
         opened = open_engine(request.getfixturevalue("checkpoint"))
-    elif kind == "onnxruntime":
-        opened = open_engine(tiny_onnx)
     else:
-        opened = open_engine(make_onnx(tmp_path / "one.onnx", given=(1, 3, "H", "W")))
+        pytest.importorskip(kind)
+        path = make_onnx(tmp_path / "one.onnx", given=(1, 3, "H", "W")) if one_at_a_time else tiny_onnx
+        opened = open_engine(path, kind)
     with opened:
         yield opened
 
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.parametrize("engine", KINDS, indirect=True)
 
 
 def test_it_says_what_it_is(engine: Engine) -> None:
-    assert engine.kind in ("onnxruntime", "torch", "fake")
+    assert engine.kind in ("onnxruntime", "openvino", "torch", "fake")
     assert engine.path == "" or Path(engine.path).is_file()
     assert engine.metadata.classes[13] == "face"
     assert engine.sizes is None
