@@ -1,0 +1,144 @@
+"""`rtparse eval`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.cli import options
+from rtparse.cli.averaging import averaging
+
+if TYPE_CHECKING:
+    from rtparse.parser import Parser
+    from rtparse.train.compose import Pair
+    from rtparse.train.data import Dataset
+    from rtparse.train.evaluation.judge import Judgement
+    from rtparse.train.evaluation.report import Report
+    from rtparse.train.evaluation.temporal import Steadiness
+
+WORST = 12
+"""Pictures on the sheet of the worst."""
+
+
+@click.command("eval")
+@click.option("--engine", metavar="M", help="Model file or registered name.  [default: the built-in one]")
+@click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr.")
+@click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
+@click.option("--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]")
+@click.option("--wild", is_flag=True, help="Compose the pictures into the frames of `wild` and judge on those.")
+@click.option("--every", type=click.IntRange(1), help="Take every Nth picture.  [default: 1]")
+@averaging
+@click.option("--smooth", type=click.FloatRange(0, 0.99), help="With --video, as in `rtparse video`.  [default: 0]")
+@click.option(
+    "--size", metavar="auto|HxW", help="Network input.  [default: the model's own; auto for --wild and --video]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write report.json, report.md, confusion.png and worst.png, over those of an earlier run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown instead of tables.")
+@options.verbosity
+def command(
+    engine: str | None,
+    data: str | None,
+    video: str | None,
+    split: str | None,
+    wild: bool,
+    every: int | None,
+    flip: bool,
+    scales: tuple[float, ...],
+    smooth: float | None,
+    size: str | None,
+    out: Path | None,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    """Judge a model on labelled pictures, beside the figures of the paper, or its steadiness on a video.
+
+    It runs as users run it. Single pictures are letterboxed to the model's own size; frames of `wild` and of videos
+    keep their aspect ratio. For a video, optical flow tells which pixels should have kept their label.
+    """
+    from rtparse.cli.terminal import results
+    from rtparse.errors import UsageError
+    from rtparse.train.evaluation.opening import open_labelled, open_parser
+    from rtparse.train.evaluation.report import Report, Subject
+
+    if (data is None) == (video is None):
+        given = "both --data and --video" if data else "neither --data nor --video"
+        raise UsageError(f"got {given}", "give one of them, such as --data folder:PATH")
+    if video is not None and (wild or every or split):
+        raise UsageError("--wild, --every and --split are for --data", "leave them out with --video")
+    if data is not None and smooth is not None:
+        raise UsageError("--smooth is for --video: single pictures have no past", "leave it out with --data")
+    if as_json and as_markdown:
+        raise UsageError("got both --json and --markdown", "give one of them; --out DIR writes both")
+    size = size or ("auto" if wild or video else "model")
+    with open_parser(engine, size=size, smooth=smooth or 0.0, flip=flip, scales=scales) as parser:
+        found: Judgement | Steadiness
+        if video is not None:
+            subject_of, found = video, _on_video(parser, video)
+        else:
+            dataset = open_labelled(str(data), split or "val", every or 1)
+            subject_of = f"{data} ({split or 'val'}{', composed as wild' if wild else ''})"
+            found = _on_pictures(parser, dataset, wild)
+        subject = Subject.of(parser, subject_of, size, flip, scales, smooth or 0.0)
+        palette = np.array(parser.engine.metadata.palette_rgb, np.uint8)
+    report = Report(subject, found)
+    if out is not None:
+        _write(report, palette, out)
+    if as_json:
+        click.echo(json.dumps(report.document(), indent=2))
+    elif as_markdown:
+        click.echo(report.markdown(), nl=False)
+    else:
+        for table in report.tables():
+            results.print(table)
+
+
+def _on_pictures(parser: Parser, dataset: Dataset, wild: bool) -> Judgement:
+    from rtparse.cli.terminal import frame_progress
+    from rtparse.train.evaluation.judge import judge
+    from rtparse.train.wild import COUNT, wild_frames
+
+    pairs: Iterator[tuple[str, Pair]]
+    if wild:
+        pairs = ((f"wild {number:03}", frame) for number, frame in enumerate(wild_frames(list(dataset))))
+    else:
+        pairs = ((_name(dataset, number), dataset[number]) for number in range(len(dataset)))
+    with frame_progress() as progress:
+        shown = progress.track(pairs, total=COUNT if wild else len(dataset), description="judging")
+        return judge(parser, shown, WORST)
+
+
+def _name(dataset: Dataset, number: int) -> str:
+    return next((path.name for path in dataset.paths(number)), f"{dataset.name} {number:03}")
+
+
+def _on_video(parser: Parser, clip: str) -> Steadiness:
+    from rtparse.cli.terminal import frame_progress
+    from rtparse.train.evaluation.temporal import steadiness
+
+    with parser.stream(clip) as stream, frame_progress() as progress:
+        return steadiness(progress.track(stream, total=stream.info.frame_count, description="judging"))
+
+
+def _write(report: Report, palette_rgb: NDArray[np.uint8], folder: Path) -> None:
+    from rtparse.train.evaluation.judge import Judgement
+    from rtparse.train.evaluation.sheets import confusion_picture, worst_sheet
+    from rtparse.train.evaluation.writing import make_folder, png, write_whole
+
+    make_folder(folder)
+    if isinstance(report.found, Judgement):
+        write_whole(folder / "confusion.png", png(confusion_picture(report.found.confusion)))
+        write_whole(folder / "worst.png", png(worst_sheet(report.found.worst, palette_rgb)))
+    write_whole(folder / "report.md", report.markdown().encode())
+    write_whole(folder / "report.json", f"{json.dumps(report.document(), indent=2)}\n".encode())

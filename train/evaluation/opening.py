@@ -1,0 +1,57 @@
+"""From what the command line says to a parser and to labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rtparse.engines import Engine
+from rtparse.parser import Parser
+from rtparse.preprocess import Size, fixed_size
+from rtparse.train.data import Dataset, open_dataset
+from rtparse.train.evaluation.augmented import AugmentedEngine
+from rtparse.train.evaluation.confidence import ConfidentEngine
+
+SYNTHETIC = 200
+"""Scenes that stand for `synthetic`, which has no end."""
+
+
+@contextmanager
+def open_parser(
+    model: str | Path | None,
+    *,
+    size: str = "auto",
+    smooth: float = 0.0,
+    flip: bool = False,
+    scales: tuple[float, ...] = (1.0,),
+    confidence: float = 0.0,
+) -> Iterator[Parser]:
+    """A parser of a model (see Parser) that may ask it several times (AugmentedEngine) and doubt it (ConfidentEngine).
+
+    size: of the network's input at scale 1: "auto" or "HxW" as Parser has it, or "model" for the size that the model
+        was trained for, whatever the frame's shape ("auto" where the model does not offer that size).
+    """
+    with Parser(model, smooth=smooth) as plain:
+        engine: Engine = plain.engine
+        chosen = _size(size, engine)
+        if flip or scales != (1.0,):
+            engine = averaged = AugmentedEngine(engine, flip=flip, scales=scales)
+            chosen = chosen if isinstance(chosen, str) else averaged.input_size(chosen)
+        if confidence:
+            engine = ConfidentEngine(engine, confidence)
+        with Parser(engine, size=chosen, smooth=smooth) as parser:
+            yield parser
+
+
+def _size(size: str, engine: Engine) -> Size:
+    own = engine.metadata.size_hw
+    if size == "model":
+        return own if engine.sizes is None or own in engine.sizes else "auto"
+    return fixed_size(size, engine.sizes) or "auto"
+
+
+def open_labelled(spec: str, split: str, every: int = 1) -> Dataset:
+    """Every Nth picture of a dataset; see `open_dataset`. A spec that is the path of a folder means folder:PATH."""
+    dataset = open_dataset(f"folder:{spec}" if Path(spec).is_dir() else spec, split)
+    return dataset[: SYNTHETIC * every : every] if spec == "synthetic" else dataset[::every]
