@@ -5,7 +5,8 @@ Order as in the Look Into Person dataset (Gong et al., CVPR 2017). Left and righ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,37 @@ PALETTE_RGB: NDArray[np.uint8] = np.array(
 )
 """(20, 3) uint8 RGB. Background is black and is never drawn over a frame."""
 
+COLORBLIND_RGB: NDArray[np.uint8] = np.array(
+    [
+        (0, 0, 0),
+        (0, 182, 146),
+        (0, 73, 36),
+        (109, 255, 109),
+        (146, 73, 255),
+        (146, 146, 0),
+        (255, 219, 182),
+        (219, 109, 255),
+        (219, 182, 0),
+        (182, 36, 73),
+        (36, 0, 255),
+        (109, 36, 109),
+        (182, 255, 255),
+        (182, 255, 0),
+        (73, 0, 146),
+        (109, 146, 182),
+        (146, 73, 0),
+        (73, 0, 73),
+        (146, 73, 182),
+        (182, 182, 255),
+    ],
+    dtype=np.uint8,
+)
+"""(20, 3) uint8 RGB, found by a search for colours that stay apart under protanopia, deuteranopia and tritanopia, most
+of all those of classes that touch on a body and of left and right parts."""
+
+PALETTES: Mapping[str, NDArray[np.uint8]] = MappingProxyType({"default": PALETTE_RGB, "colorblind": COLORBLIND_RGB})
+"""The colours that a user can choose from, by name."""
+
 
 def class_ids(names: Iterable[str], classes: tuple[str, ...] = CLASSES) -> tuple[int, ...]:
     """Ids of class names, in the order given. Raises UsageError that names the unknown one and lists `classes`."""
@@ -77,6 +109,18 @@ def class_ids(names: Iterable[str], classes: tuple[str, ...] = CLASSES) -> tuple
             raise UsageError(f"there is no class {name!r}", f"choose from: {', '.join(classes)}")
         ids.append(classes.index(name))
     return tuple(ids)
+
+
+def palette_rgb(name: str, classes: tuple[str, ...] = CLASSES) -> NDArray[np.uint8]:
+    """A palette (20, 3) uint8 RGB by name. Raises UsageError for an unknown one, or for other than 20 `classes`."""
+    if name not in PALETTES:
+        raise UsageError(f"there is no palette {name!r}", f"choose from: {', '.join(PALETTES)}")
+    if len(classes) != NUM_CLASSES:
+        raise UsageError(
+            f"the palette {name} colours {NUM_CLASSES} classes, the model has {len(classes)}",
+            "leave the palette out to use the model's own",
+        )
+    return PALETTES[name]
 
 
 def mirror_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

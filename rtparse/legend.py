@@ -46,10 +46,10 @@ class Legend:
         ids = self._listed(labels, len(parsing.classes), parsing.frame.pts)
         if not ids:
             return
-        height, width = picture.shape[:2]
-        key = (ids, (height, width), parsing.classes)
+        size_hw = picture.shape[0], picture.shape[1]
+        key = (ids, size_hw, parsing.classes, parsing.palette_rgb.tobytes())
         if self._panel is None or self._panel.key != key:
-            self._panel = _panel(parsing, ids, (height, width))
+            self._panel = _panel(parsing, ids, size_hw, key)
         panel = self._panel
         place = picture[: panel.text.shape[0], : panel.text.shape[1]]
         shaded = cv2.max(cv2.convertScaleAbs(place, alpha=SHADE), panel.text)
@@ -75,7 +75,7 @@ class _Panel:
     swatches: NDArray[np.uint8]
 
 
-def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int]) -> _Panel:
+def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int], key: tuple[object, ...]) -> _Panel:
     height, width = size_hw
     line = max(LEAST_LINE, round(min(size_hw) / LINES))
     thickness = max(1, round(line / 16))
@@ -105,4 +105,4 @@ def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int]) -> 
         baseline = y + round(line * 0.75)
         cv2.putText(text, name, (x + line, baseline), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
     text, swatches = text[:height, :width], swatches[:height, :width]
-    return _Panel((ids, size_hw, parsing.classes), text, swatches)
+    return _Panel(key, text, swatches)

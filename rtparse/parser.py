@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse.classes import class_ids
+from rtparse.classes import class_ids, palette_rgb
 from rtparse.closing import Closing
 from rtparse.engines import Engine, open_engine
 from rtparse.errors import UsageError
@@ -57,6 +57,7 @@ class Parser(Closing):
         color: str = "bgr",
         size: Size = "auto",
         smooth: float = 0.0,
+        palette: str | None = None,
         backend: str | None = None,
     ) -> None:
         """Load a model.
@@ -67,6 +68,7 @@ class Parser(Closing):
         size: of the network's input. "auto" follows the aspect ratio of the frames at the model's pixel budget;
             "HxW" or (height, width), multiples of 16, fixes it. Frames are letterboxed into either.
         smooth: 0 (off) to below 1, damps flicker in streams: the share of the past in a running mean of logits.
+        palette: "default" or "colorblind", the colours of overlays, labels and legends; None keeps the model's own.
         backend: what runs an .onnx file, "onnxruntime" or "openvino"; None takes the faster one for this machine, as
             `rtparse.engines.open_engine` documents.
 
@@ -76,6 +78,8 @@ class Parser(Closing):
         if color not in ("bgr", "rgb"):
             raise UsageError(f"the colour order is {color!r}", "choose bgr or rgb")
         Smoother(smooth)  # refuses a strength out of range before a model is loaded
+        if palette is not None:
+            palette_rgb(palette)  # and an unknown palette
         self._color = color
         self._smooth = smooth
         self._closed = False
@@ -87,13 +91,14 @@ class Parser(Closing):
         else:
             self.engine = model
         try:
+            metadata = self.engine.metadata
             fixed = fixed_size(size, self.engine.sizes)
+            own = np.array(metadata.palette_rgb, np.uint8)
+            self._palette = own if palette is None else palette_rgb(palette, metadata.classes)
         except UsageError:
             self.close()
             raise
-        metadata = self.engine.metadata
         budget = metadata.size_hw[0] * metadata.size_hw[1]
-        self._palette = np.array(metadata.palette_rgb, np.uint8)
         self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, fixed, budget, self.engine.sizes))
         self._upsampler = lru_cache(GEOMETRIES)(Upsampler)
 

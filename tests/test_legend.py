@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtparse import CLASSES, Frame, Parsing
-from rtparse.classes import PALETTE_RGB
+from rtparse.classes import COLORBLIND_RGB, PALETTE_RGB
 from rtparse.legend import HOLD_SECONDS
 from rtparse.render import Renderer
 
@@ -91,6 +91,14 @@ def test_a_speck_is_not_listed() -> None:
 def test_the_panel_keeps_its_width_while_classes_come_and_go() -> None:
     widths = {panel(Renderer(alpha=0)(parsing(ids)))[1] for ids in ([1], [1, 5], [11, 12, 13])}
     assert len(widths) == 1
+
+
+def test_it_follows_the_palette_of_each_parsing() -> None:
+    renderer = Renderer(alpha=0)
+    for palette in (PALETTE_RGB, COLORBLIND_RGB):
+        given = parsing([13])
+        view = renderer(Parsing(given.frame, given.labels, palette_rgb=palette))
+        assert (view[:60, :20] == palette[13, ::-1]).all(2).sum() > 50
 
 
 def test_letters_are_light_on_dark_on_any_picture() -> None:

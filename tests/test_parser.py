@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rtparse import CLASSES, EngineError, Frame, Parser, SourceError, UsageError
+from rtparse.classes import PALETTES
 from rtparse.engines.fake import FakeEngine
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox, network_size, preprocess
@@ -53,6 +54,21 @@ def picture(height: int = 90, width: int = 120, seed: int = 0) -> NDArray[np.uin
 def rtparse_threads() -> list[str]:
     gc.collect()
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("rtparse")]
+
+
+def test_palette_is_the_models_unless_another_is_chosen(make_onnx: Callable[..., Path], tmp_path: Path) -> None:
+    own = ModelMetadata(size_hw=(64, 64), palette_rgb=tuple((0, i, 2 * i) for i in range(20)))
+    path = make_onnx(tmp_path / "own.onnx", metadata=own)
+    for name, expected in ((None, np.array(own.palette_rgb)), *PALETTES.items()):
+        with Parser(path, palette=name) as opened:
+            parsing = opened(picture())
+        np.testing.assert_array_equal(parsing.palette_rgb, expected)
+        np.testing.assert_array_equal(parsing.picture(), expected[parsing.labels][:, :, ::-1])
+    with pytest.raises(UsageError, match="no palette 'pink'"):
+        Parser(path, palette="pink")
+    two = ModelMetadata(classes=("background", "person"), palette_rgb=((0, 0, 0), (9, 9, 9)))
+    with pytest.raises(UsageError, match="colours 20 classes, the model has 2"):
+        Parser(FakeEngine(np.zeros((4, 4), np.uint8), metadata=two), palette="default")
 
 
 def test_labels_are_those_of_the_model_at_every_pixel(parser: Parser) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rtparse import CLASSES, Frame, Parsing, UsageError
-from rtparse.classes import PALETTE_RGB
+from rtparse.classes import COLORBLIND_RGB, PALETTE_RGB
 from rtparse.render import VIEWS, Renderer
 
 FACE, HAIR = CLASSES.index("face"), CLASSES.index("hair")
@@ -47,6 +47,14 @@ def test_labels_are_palette_colours_on_black() -> None:
     given = parsing()
     view = Renderer("labels", legend=False)(given)
     np.testing.assert_array_equal(view, PALETTE_RGB[given.labels][:, :, ::-1])
+
+
+@pytest.mark.parametrize("view", ["overlay", "labels", "side-by-side"])
+def test_views_follow_the_palette_of_the_parsing(view: str) -> None:
+    given = parsing()
+    seen = Renderer(view, alpha=1, legend=False)(Parsing(given.frame, given.labels, palette_rgb=COLORBLIND_RGB))
+    here = seen[:, -90:][given.labels == FACE]
+    assert (here == COLORBLIND_RGB[FACE, ::-1]).all()
 
 
 def test_cutout_keeps_the_pixels_of_people_and_has_no_legend() -> None:

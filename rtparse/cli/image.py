@@ -26,6 +26,7 @@ def command(
     output: Path | None,
     view: str,
     alpha: float,
+    palette: str | None,
     classes: str | None,
     masks: Path | None,
     jsonl: Path | None,
@@ -47,7 +48,7 @@ def command(
     output = output or source.with_name(f"{source.stem}.parsed.png")
     keep_existing(output, yes)
     names = [name.strip() for name in classes.split(",")] if classes else None
-    with Parser(engine, backend=backend, size=size) as parser, open_source(source) as opened:
+    with Parser(engine, backend=backend, size=size, palette=palette) as parser, open_source(source) as opened:
         parser.check_classes(names)
         if opened.info.frame_count != 1:
             raise UsageError(f"{source} is no single picture", f"parse it as a video: rtparse video {source}")

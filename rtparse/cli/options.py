@@ -74,6 +74,11 @@ def outputs(command: F) -> F:
         click.option(
             "--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Strength of the overlay."
         ),
+        click.option(
+            "--palette",
+            type=click.Choice(["default", "colorblind"]),
+            help="Colours of the classes.  [default: the model's own]",
+        ),
         click.option("--classes", metavar="face,hair", help="Show only these classes."),
         click.option("--masks", type=click.Path(path_type=Path), metavar="DIR", help="Write class ids, a PNG a frame."),
         click.option(

@@ -37,6 +37,7 @@ def command(
     output: Path | None,
     view: str,
     alpha: float,
+    palette: str | None,
     classes: str | None,
     masks: Path | None,
     jsonl: Path | None,
@@ -63,7 +64,8 @@ def command(
         raise UsageError(f"{output} is the input itself", "choose another name with -o")
     keep_existing(output, yes)
     names = [name.strip() for name in classes.split(",")] if classes else None
-    with Parser(engine, backend=backend, size=size, smooth=smooth) as parser, open_source(source) as opened:
+    parser = Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette)
+    with parser, open_source(source) as opened:
         parser.check_classes(names)
         renderer = Renderer(view, alpha=alpha, classes=names)
         audio = source if opened.info.audio else None

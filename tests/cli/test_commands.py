@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import rtparse as package
+from rtparse.classes import PALETTES
 from rtparse.metadata import ModelMetadata
 from rtparse.train.checkpoint import save_checkpoint
 from rtparse.train.model import ModelConfig, build_model
@@ -40,6 +41,21 @@ def test_image(rtparse, folder: Path) -> None:
     assert cv2.imread(str(folder / "photo.parsed.png")).shape == (90, 70, 3)
     (line,) = (folder / "photo.jsonl").read_text().splitlines()
     assert (json.loads(line)["width"], json.loads(line)["height"]) == (70, 90)
+
+
+def test_image_in_colours_for_the_colour_blind(rtparse, people: np.ndarray, folder: Path) -> None:
+    cv2.imwrite(str(folder / "photo.png"), people)
+    done = rtparse("image", "photo.png", "--view", "labels", "--palette", "colorblind", "--masks", "m", "-o", "out.png")
+    assert done.returncode == 0, done.stderr
+    (mask,) = (folder / "m").iterdir()
+    labels, drawn = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE), cv2.imread(str(folder / "out.png"))
+    right = np.s_[:, 120:]  # of the legend
+    assert (labels[right] > 0).any()
+    np.testing.assert_array_equal(drawn[right], PALETTES["colorblind"][labels[right]][:, :, ::-1])
+    refused = rtparse("image", "photo.png", "--palette", "pink", "-y")
+    assert refused.returncode == 2
+    for name in PALETTES:
+        assert name in refused.stderr
 
 
 def test_image_refuses_videos_and_folders(rtparse, clip: Path, folder: Path) -> None:
