@@ -1,54 +1,69 @@
-"""The training loop: one process, CPU or one GPU, resumable at any step."""
+"""The training loop, on Lightning Fabric: CPU, one GPU or many, resumable bit for bit at any step."""
 
 from __future__ import annotations
 
-import logging
 import math
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rtparse.errors import RtparseError
-from rtparse.metadata import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE, ModelMetadata
+from rtparse.metadata import IMAGENET_MEAN, IMAGENET_STD, ModelMetadata
+from rtparse.train.batches import MicroBatch, MicroBatches, Numbering, Source, in_order
 from rtparse.train.checkpoint import save_checkpoint
-from rtparse.train.losses import parsing_loss
-from rtparse.train.mix import Batch, Mix
-from rtparse.train.model import CDLinkNet
+from rtparse.train.ema import Ema
+from rtparse.train.losses import Losses, ParsingLoss, distillation
+from rtparse.train.model import CDLinkNet, Supervised
+from rtparse.train.optimizer import build_optimizer, set_rate
+from rtparse.train.recipe import Recipe
+from rtparse.train.resume import Record, State, load_state, save_state
+from rtparse.train.sheet import coloured, write_sheet
 
-logger = logging.getLogger("rtparse")
+MODEL = "model.safetensors"
+BAD_BATCH = "bad-batch.png"
 
-ASPECTS = ((4 / 3, 0.45), (1.0, 0.1), (3 / 4, 0.15), (9 / 16, 0.3))
-"""Height over width of a batch's pictures, and how often: upright photos, and the frames of cameras and films."""
-SAVE_EVERY = 100
+SKIPPED_IN_A_ROW = 20
+"""fp16 skips a step when its scale was too large and halves it; that many times over, the scale is not the cause."""
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """One run. pixels: height times width of a picture; lr: of the new layers, the encoder takes `encoder_lr` of it."""
+class Plan:
+    """What is particular to one run.
 
+    folder: takes model.safetensors and resume.pt. steps: of the optimizer. name: that the model file gives itself.
+    record: what must not change when the run goes on. workers: processes that make batches, 0 for a thread.
+    """
+
+    folder: Path
     steps: int
-    batch: int = 16
-    pixels: int = 256 * 192
-    lr: float = 1e-3
-    encoder_lr: float = 0.4
-    weight_decay: float = 0.01
-    warmup: int = 100
-    seed: int = 0
-    bf16: bool = True
+    name: str
+    record: Record
+    workers: int = 0
+    save_every: int = 100
 
 
-def batch_size_hw(step: int, options: TrainOptions) -> tuple[int, int]:
-    """Height and width of a step's batch, multiples of 16 of about `options.pixels`."""
-    aspects, chances = zip(*ASPECTS, strict=True)
-    aspect = np.random.default_rng((options.seed, step, 1)).choice(aspects, p=chances)
-    height, width = math.sqrt(options.pixels * aspect), math.sqrt(options.pixels / aspect)
-    return round(height / SIZE_MULTIPLE) * SIZE_MULTIPLE, round(width / SIZE_MULTIPLE) * SIZE_MULTIPLE
+@dataclass(frozen=True)
+class StepReport:
+    """A step that is done, the `step`-th. Losses are means over this rank's pictures; seconds: of waiting for batches
+    (`waited`) and all in all; pictures: of all ranks."""
+
+    step: int
+    loss: float
+    refined: float
+    auxiliary: float
+    rate: float
+    pictures: int
+    seconds: float
+    waited: float
 
 
 def normalized(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -58,100 +73,166 @@ def normalized(images: NDArray[np.uint8], device: torch.device | str = "cpu") ->
     return rgb.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
-def train(
-    model: CDLinkNet,
-    mix: Mix,
-    options: TrainOptions,
-    folder: Path,
-    name: str,
-    class_weights: Tensor | None = None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> None:
-    """Train in place, AdamW with warm-up and cosine decay; writes `folder`/model.safetensors and state.pt.
+class Trainer:
+    """One run of one network, trained in place. A folder that holds a resume.pt is continued from its step.
 
-    A folder that holds a state.pt is continued from its step. `on_step(step, loss)` is called after every step.
-    Ctrl-C saves before it travels on. Raises RtparseError when the loss is not finite.
+    model: the network on the CPU, the same on every rank. criterion: of the labels; its class weights on the CPU.
+    teacher: a network whose logits are learnt too, None for none. step: optimizer steps that are done.
+    Raises UsageError when the folder's run was started with another `plan.record`.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    weights = None if class_weights is None else class_weights.to(device)
-    encoder = list(model.encoder.parameters())
-    rest = [parameter for key, parameter in model.named_parameters() if not key.startswith("encoder.")]
-    optimizer = torch.optim.AdamW(
-        [{"params": encoder, "lr": options.lr * options.encoder_lr}, {"params": rest, "lr": options.lr}],
-        weight_decay=options.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, options))
-    step = _resume(folder, model, optimizer, schedule)
 
-    def prepare(at: int) -> Batch:
-        return mix.batch(at, options.batch, batch_size_hw(at, options))
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: CDLinkNet,
+        source: Source,
+        recipe: Recipe,
+        plan: Plan,
+        criterion: Callable[[Tensor | Supervised, Tensor], Losses] = ParsingLoss(),  # noqa: B008 (frozen)
+        teacher: CDLinkNet | None = None,
+    ) -> None:
+        self._fabric, self._recipe, self._plan, self._criterion = fabric, recipe, plan, criterion
+        shared = fabric.world_size * recipe.accumulate
+        numbering = Numbering(recipe.batch // shared, recipe.accumulate, fabric.world_size, fabric.global_rank)
+        self._numbering, self._batches = numbering, MicroBatches(source, recipe, numbering)
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        self._network = _placed(model, fabric.device).train()
+        self._ema = Ema(self._network, recipe.ema) if recipe.ema else None
+        self._teacher = None if teacher is None else _placed(teacher, fabric.device).eval().requires_grad_(False)
+        optimizer = build_optimizer(self._network, recipe)
+        state = load_state(plan.folder, plan.record)
+        self.step = 0
+        if state is not None:
+            self.step = state["step"]
+            self._network.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            fabric.strategy.precision.load_state_dict(state["scaler"])
+            if self._ema:
+                self._ema.model.load_state_dict(state["ema"])
+        module: Any = torch.compile(self._network) if recipe.compile else self._network
+        self._model, self._optimizer = fabric.setup(module, optimizer)
+        self._skipped = 0
 
-    def save() -> None:
-        save_checkpoint(model, folder / "model.safetensors", ModelMetadata(name=name))
-        state = {"step": step, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        beside = folder / ".state.pt.part"
-        torch.save(state, beside)
-        beside.replace(folder / "state.pt")
+    @property
+    def exported(self) -> CDLinkNet:
+        """The network that model.safetensors holds: the running mean of the weights where there is one."""
+        return self._ema.model if self._ema else self._network
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(1, "rtparse-batches") as pool:
-        upcoming = pool.submit(prepare, step)
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What model.safetensors says of itself."""
+        return ModelMetadata(name=self._plan.name, size_hw=self._recipe.upright_hw())
+
+    def run(
+        self,
+        on_step: Callable[[StepReport], None] = lambda report: None,
+        shielded: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Train until `plan.steps` are done.
+
+        on_step: called after every step, with the weights of that step in place. shielded: holds Ctrl-C back while
+        its block runs (`rtparse.cli.interrupt.Interrupt.shielded`), so that a step is done whole or not at all.
+        KeyboardInterrupt saves before it travels on. Raises RtparseError when a loss or gradient is not finite.
+        """
+        plan = self._plan
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        indices = self._numbering.of_steps(self.step, plan.steps)
         try:
-            while step < options.steps:
-                batch = upcoming.result()
-                upcoming = pool.submit(prepare, step + 1)
-                labels = torch.from_numpy(batch.labels).to(device).long()
-                with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
-                    output = model(normalized(batch.images, device))
-                loss = parsing_loss(output, labels, weights)
-                if not torch.isfinite(loss):
-                    raise RtparseError(
-                        f"the loss is {loss.item()} at step {step}", "lower the learning rate or train in fp32"
-                    )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-                optimizer.step()
-                schedule.step()
-                step += 1
-                on_step(step, loss.item())
-                if step % SAVE_EVERY == 0:
-                    save()
+            with closing(in_order(self._batches, indices, plan.workers)) as row:
+                while self.step < plan.steps:
+                    started = time.perf_counter()
+                    batches = [next(row) for _ in range(self._recipe.accumulate)]
+                    waited = time.perf_counter() - started
+                    with shielded():
+                        rate = self._recipe.rate(self.step, plan.steps)
+                        total, refined, auxiliary = self._advance(batches, rate)
+                        if self.step % plan.save_every == 0 and self.step < plan.steps:
+                            self.save()
+                    seconds = time.perf_counter() - started
+                    pictures = self._recipe.batch
+                    on_step(StepReport(self.step, total, refined, auxiliary, rate, pictures, seconds, waited))
         except KeyboardInterrupt:
-            save()
+            with shielded():
+                self.save()
             raise
-        finally:
-            upcoming.cancel()
-    save()
+        with shielded():
+            self.save()
+
+    def save(self) -> None:
+        """Write resume.pt and model.safetensors, each whole or not at all. Only rank 0 writes."""
+        if not self._fabric.is_global_zero:
+            return
+        state = State(
+            step=self.step,
+            model=self._network.state_dict(),
+            optimizer=self._optimizer.state_dict(),
+            ema=self._ema.model.state_dict() if self._ema else {},
+            scaler=self._fabric.strategy.precision.state_dict(),
+        )
+        save_state(self._plan.folder, state, self._plan.record)
+        save_checkpoint(self.exported, self._plan.folder / MODEL, self.metadata)
+
+    def _advance(self, batches: list[MicroBatch], rate: float) -> tuple[float, float, float]:
+        """One optimizer step; the means of the losses: total, refined, auxiliary."""
+        set_rate(self._optimizer, rate)
+        self._optimizer.zero_grad(set_to_none=True)
+        sums = [0.0, 0.0, 0.0]
+        for number, batch in enumerate(batches):
+            accumulating = number < len(batches) - 1
+            with self._fabric.no_backward_sync(self._model, enabled=accumulating):
+                losses = self._losses(batch)
+                values = torch.stack(losses).tolist()
+                if not math.isfinite(values[0]):
+                    raise self._stopped(f"the loss is {values[0]}", batch)
+                self._fabric.backward(losses.total / len(batches))
+            sums = [total + value for total, value in zip(sums, values, strict=True)]
+        norm = self._fabric.clip_gradients(
+            self._network, self._optimizer, max_norm=self._recipe.clip_norm or math.inf, error_if_nonfinite=False
+        )
+        assert norm is not None  # it is for max_norm
+        self._check_gradient(float(norm), batches[-1])
+        self._optimizer.step()
+        self.step += 1
+        if self._ema:
+            self._ema.update(self._network, self.step)
+        total, refined, auxiliary = (total / len(batches) for total in sums)
+        return total, refined, auxiliary
+
+    def _losses(self, batch: MicroBatch) -> Losses:
+        images = normalized(batch.images, self._fabric.device)
+        labels = torch.from_numpy(batch.labels).to(self._fabric.device).long()
+        output = self._model(images)
+        losses = self._criterion(output, labels)
+        if self._teacher is None:
+            return losses
+        with torch.no_grad(), self._fabric.autocast():
+            taught = self._teacher(images)
+        student = output.logits if isinstance(output, Supervised) else output
+        share = self._recipe.teacher_weight
+        learnt = distillation(student, taught, self._recipe.temperature)
+        return losses._replace(total=(1 - share) * losses.total + share * learnt)
+
+    def _check_gradient(self, norm: float, batch: MicroBatch) -> None:
+        if math.isfinite(norm):
+            self._skipped = 0
+            return
+        scaled = bool(self._fabric.strategy.precision.state_dict())
+        self._skipped += 1
+        if not scaled or self._skipped >= SKIPPED_IN_A_ROW:
+            raise self._stopped(f"the gradient is {norm}{' again and again' if scaled else ''}", batch)
+
+    def _stopped(self, what: str, batch: MicroBatch) -> RtparseError:
+        """The error that ends the run, with the batch as a picture beside the model."""
+        path = self._plan.folder / BAD_BATCH
+        rows = [(image, coloured(labels)) for image, labels in zip(batch.images, batch.labels, strict=True)]
+        write_sheet(path, rows, batch.labels.shape[1:])
+        return RtparseError(
+            f"{what} at step {self.step}, micro-batch {batch.index}, rank {self._fabric.global_rank}",
+            f"look at {path}; then lower the learning rate or train in fp32",
+        )
 
 
-def _learning_rate(step: int, options: TrainOptions) -> float:
-    """Factor: linear warm-up, then a cosine from 1 to 0.02."""
-    if step < options.warmup:
-        return (step + 1) / options.warmup
-    progress = (step - options.warmup) / max(options.steps - options.warmup, 1)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def _resume(
-    folder: Path,
-    model: CDLinkNet,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    if not (folder / "state.pt").exists():
-        return 0
-    from safetensors.torch import load_file
-
-    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    logger.info("continuing %s from step %d", folder, state["step"])
-    return int(state["step"])
-
-
-def unfolding_pictures(mix: Mix, options: TrainOptions, count: int = 48) -> Tensor:
-    """Pictures (count, 3, H, W) of the mix, normalized, for encoders whose BatchNorms were folded."""
-    return normalized(mix.batch(0, count, batch_size_hw(0, options)).images)
+def _placed(model: CDLinkNet, device: torch.device) -> CDLinkNet:
+    placed: CDLinkNet = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed

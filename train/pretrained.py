@@ -13,7 +13,7 @@ from rtparse.train.resnet import ResNetEncoder, normalize_from_folded
 
 
 def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | None = None) -> None:
-    """Load a classifier's weights into an encoder, in place; its `fc` is left out, and a `layer4` that the encoder lacks.
+    """Load a classifier's weights into an encoder, in place, but for its `fc` and a `layer4` that the encoder lacks.
 
     path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or
         an .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.

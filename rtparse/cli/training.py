@@ -1,0 +1,84 @@
+"""What `rtparse train` does once it is known what was meant. Needs the extra `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rtparse.cli.interrupt import Interrupt
+from rtparse.cli.terminal import console
+from rtparse.errors import UsageError
+from rtparse.preprocess import fixed_size
+from rtparse.train.data import open_dataset
+from rtparse.train.fabric import open_fabric
+from rtparse.train.model import PRESETS
+from rtparse.train.progress import TrainProgress
+from rtparse.train.recipe import RECIPES, Recipe
+from rtparse.train.run import Listener, RunOptions, checked, train
+
+_NETWORK = ("encoder", "context", "smooth", "deep_supervision")
+_RUN = ("steps", "encoder_weights", "init", "teacher", "workers", "save_every")
+
+
+def run_options(preset: str, data: tuple[tuple[str, float], ...], out: Path, given: Mapping[str, Any]) -> RunOptions:
+    """The options of a run: the preset's, but for those that were given (not None).
+
+    Raises UsageError for two that exclude each other.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for one, other in (("init", "encoder_weights"), ("steps", "epochs"), ("size", "pixels")):
+        if one in chosen and other in chosen:
+            names = [f"--{name.replace('_', '-')}" for name in (one, other)]
+            raise UsageError(f"{names[0]} and {names[1]} were both given", "give one of them")
+    if "teacher_weight" in chosen and "teacher" not in chosen:
+        raise UsageError("--teacher-weight was given without --teacher", "add --teacher CKPT")
+    network = {name: chosen.pop(name) for name in _NETWORK if name in chosen}
+    run = {name: chosen.pop(name) for name in _RUN if name in chosen}
+    return RunOptions(out, preset, replace(PRESETS[preset], **network), _recipe(preset, chosen), data, **run)
+
+
+def _recipe(preset: str, chosen: dict[str, Any]) -> Recipe:
+    if "size" in chosen:
+        chosen["size_hw"] = fixed_size(chosen.pop("size"), None)
+    elif "pixels" in chosen:
+        chosen["size_hw"] = None
+    return replace(RECIPES[preset], **chosen)
+
+
+def check_data(specs: Sequence[str], hold_out: int | None) -> int:
+    """Read every pair of the datasets, say what is wrong; the exit code."""
+    data = [open_dataset(spec, "train", hold_out or 0) for spec in specs]
+    with TrainProgress(console) as progress:
+        reports = checked(data, progress.pair_checked)
+    for dataset, report in zip(data, reports, strict=True):
+        count = f"{len(report.present)} pairs" if len(report.present) else "rendered, right by construction"
+        console.print(f"{dataset.name}: {count}", soft_wrap=True)
+    return 0
+
+
+def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path, given: Mapping[str, Any]) -> int:
+    """Train with progress on the terminal; the exit code. The last lines say where the model is and what comes next."""
+    run = run_options(preset, data, out, given)
+    fabric = open_fabric(run.recipe.precision)
+    console.quiet = console.quiet or not fabric.is_global_zero
+    with Interrupt() as interrupt, TrainProgress(console) as progress:
+        listener = Listener(
+            say=lambda line: console.print(line, soft_wrap=True),
+            on_pair=progress.pair_checked,
+            on_start=progress.start,
+            on_step=progress.step,
+            shielded=interrupt.shielded,
+        )
+        try:
+            model = train(fabric, run, listener)
+        except KeyboardInterrupt:
+            progress.stopped(out)
+            return 130
+    console.print(f"the model is {model}", soft_wrap=True)
+    spec = run.data[0][0]
+    judged = f"--data {spec}" if spec != "synthetic" else "--data folder:PATH"
+    console.print(f"judge it: rtparse eval --engine {model} {judged}", soft_wrap=True)
+    console.print(f"export it: rtparse export --weights {model} --to {model.with_suffix('.onnx')}", soft_wrap=True)
+    return 0

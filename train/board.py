@@ -1,0 +1,104 @@
+"""TensorBoard: curves of a run, and what the network makes of held-out pictures while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from rtparse.engines.base import Engine
+from rtparse.metadata import ModelMetadata
+from rtparse.parser import Parser
+from rtparse.train.compose import Pair
+from rtparse.train.loop import StepReport
+from rtparse.train.metrics import Scores, confusion, scores
+from rtparse.train.model import CDLinkNet
+from rtparse.train.sheet import coloured, sheet
+
+MOST_JUDGED = 64
+"""Held-out pictures that are judged: enough for a curve."""
+
+SHOWN = 8
+"""Of those on the sheet."""
+
+
+class Board:
+    """Writes TensorBoard events into a run's folder. A run that goes on replaces what came after its step.
+
+    held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count.
+    """
+
+    def __init__(self, folder: Path, step: int, held_out: Sequence[Pair]) -> None:
+        self._writer = SummaryWriter(str(folder), purge_step=step)
+        self._held_out = held_out
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def write(self, report: StepReport) -> None:
+        """The curves: losses, learning rate, images a second, and the share of time spent waiting for batches."""
+        values = {
+            "loss/total": report.loss,
+            "loss/refined": report.refined,
+            "loss/auxiliary": report.auxiliary,
+            "learning rate": report.rate,
+            "speed/images a second": report.pictures / report.seconds,
+            "speed/share of waiting": report.waited / report.seconds,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, report.step)
+
+    def judge(self, model: CDLinkNet, metadata: ModelMetadata, step: int) -> Scores | None:
+        """Scores of the network on the held-out pictures, letterboxed to the model's size; None where there are none.
+
+        The figures and a sheet of pictures, labels and predictions are written. The network's mode is kept.
+        """
+        pairs = [self._held_out[i] for i in range(min(len(self._held_out), MOST_JUDGED))]
+        if not pairs:
+            return None
+        training = model.training
+        with Parser(ModelEngine(model.eval(), metadata), size=metadata.size_hw) as parser:
+            predicted = [parser(pair.image).labels for pair in pairs]
+        model.train(training)
+        found = scores([confusion(pair.labels, labels) for pair, labels in zip(pairs, predicted, strict=True)])
+        self._writer.add_scalar("held out/mIoU", found.miou, step)
+        self._writer.add_scalar("held out/person IoU", found.person_iou, step)
+        rows = [
+            (pair.image, coloured(pair.labels), coloured(labels))
+            for pair, labels in zip(pairs[:SHOWN], predicted, strict=False)
+        ]
+        picture = np.ascontiguousarray(sheet(rows)[:, :, ::-1])
+        self._writer.add_image("held out/picture, labels, prediction", picture, step, dataformats="HWC")
+        return found
+
+
+class ModelEngine(Engine):
+    """A network in memory, where it is, as the runtime sees a model file."""
+
+    kind = "torch"
+    path = ""
+    sizes = None
+
+    def __init__(self, model: CDLinkNet, metadata: ModelMetadata) -> None:
+        self.metadata = metadata
+        self._model = model
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        device = next(self._model.parameters()).device
+        with torch.no_grad():
+            logits: NDArray[np.float32] = self._model(torch.from_numpy(batch).to(device)).cpu().numpy()
+        return logits
+
+    def close(self) -> None:
+        """The network belongs to the caller."""

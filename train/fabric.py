@@ -1,0 +1,40 @@
+"""Which devices a run uses: those that torchrun gives, else one GPU, else the CPU."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from rtparse.errors import UsageError
+
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+def open_fabric(precision: str) -> Fabric:
+    """A launched Fabric. Under torchrun each process is one rank of DDP; without it there is one device.
+
+    precision: "fp32", "bf16" or "fp16" (mixed: weights stay in fp32). Raises UsageError for fp16 without a GPU.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    cuda = torch.cuda.is_available()
+    if precision == "fp16" and not cuda:
+        raise UsageError("fp16 was asked for and there is no GPU", "use --precision bf16 or fp32")
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        strategy="ddp" if world_size > 1 else "auto",
+        devices=devices,
+        num_nodes=max(world_size // devices, 1),
+        precision=_PRECISIONS[precision],
+    )
+    fabric.launch()
+    return fabric

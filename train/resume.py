@@ -1,0 +1,78 @@
+"""The file that continues a run bit for bit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+
+from rtparse.errors import RtparseError, UsageError
+
+RESUME = "resume.pt"
+FORMAT = 1
+
+Record = Mapping[str, object]
+"""What a run was started with, by the name of the option."""
+
+
+class State(TypedDict):
+    """Everything a run needs to go on, after `step` steps; tensors on any device. scaler: of fp16, else empty."""
+
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    ema: dict[str, Any]
+    scaler: dict[str, Any]
+
+
+def save_state(folder: Path, state: State, record: Record) -> None:
+    """Write `folder`/resume.pt: under that name there is always a whole file, however the process ends."""
+    content = {"format": FORMAT, "state": state, "record": {name: str(value) for name, value in record.items()}}
+    write_whole(folder / RESUME, lambda beside: torch.save(content, beside))
+
+
+def load_state(folder: Path, record: Record) -> State | None:
+    """What was saved, on the CPU; None for a folder without a run.
+
+    Raises UsageError when the run was started with other options than `record`, RtparseError for a damaged file.
+    """
+    path = folder / RESUME
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version, state, recorded = content["format"], content["state"], content["record"]
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RtparseError(f"{path} cannot be read ({reason})", "train into another folder") from None
+    if version != FORMAT:
+        raise RtparseError(f"{path} has format {version}, this rtparse reads {FORMAT}", "train into another folder")
+    _check_record(path.parent, recorded, {name: str(value) for name, value in record.items()})
+    found: State = state
+    return found
+
+
+def _check_record(folder: Path, recorded: dict[str, str], given: dict[str, str]) -> None:
+    differences = [
+        f"{name} {given.get(name, 'nothing')} (it was {recorded.get(name, 'nothing')})"
+        for name in sorted(recorded.keys() | given.keys())
+        if recorded.get(name) != given.get(name)
+    ]
+    if differences:
+        raise UsageError(
+            f"{folder} holds a run that was started with other options; now it got {', '.join(differences)}",
+            "give the options it was started with, or another --out",
+        )
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` make a file beside `path`, bring it to the disk, then rename it."""
+    beside = path.with_name(f".{path.name}.part")
+    write(beside)
+    with beside.open("rb") as written:
+        os.fsync(written.fileno())
+    beside.replace(path)

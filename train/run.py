@@ -1,0 +1,174 @@
+"""A training run from its options: data, network and loop put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from rtparse.errors import SourceError, UsageError
+from rtparse.train.board import MOST_JUDGED, Board
+from rtparse.train.checkpoint import load_checkpoint, take_over
+from rtparse.train.compose import Pair
+from rtparse.train.data import CheckReport, Dataset, RenderedPeople, check, open_dataset
+from rtparse.train.loop import MODEL, Plan, StepReport, Trainer, normalized
+from rtparse.train.losses import ParsingLoss, rare_class_weights
+from rtparse.train.mix import Mix
+from rtparse.train.model import CDLinkNet, ModelConfig
+from rtparse.train.pretrained import load_imagenet
+from rtparse.train.recipe import Recipe
+from rtparse.train.resume import RESUME
+
+UNFOLDING_PICTURES = 48
+"""Pictures that a folded encoder is unfolded on."""
+
+PROBLEMS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `rtparse train` was asked for.
+
+    data: (spec of `open_dataset`, weight) pairs. steps: None for `recipe.epochs`. init, teacher: checkpoints.
+    encoder_weights: see `load_imagenet`. judge_every: steps between two judgements on the held-out pictures.
+    """
+
+    out: Path
+    preset: str
+    config: ModelConfig
+    recipe: Recipe
+    data: tuple[tuple[str, float], ...]
+    steps: int | None = None
+    encoder_weights: str | None = None
+    init: Path | None = None
+    teacher: Path | None = None
+    workers: int = 0
+    save_every: int = 100
+    judge_every: int = 500
+
+    def record(self) -> dict[str, object]:
+        """What must not change when the run goes on: all but its length and its speed."""
+        chosen = {
+            "preset": self.preset,
+            "data": " ".join(f"{spec}@{weight:g}" for spec, weight in self.data),
+            "encoder-weights": self.encoder_weights,
+            "init": self.init,
+            "teacher": self.teacher,
+        }
+        fields = chain(dataclasses.asdict(self.config).items(), dataclasses.asdict(self.recipe).items())
+        return chosen | {name.replace("_", "-"): value for name, value in fields if name != "epochs"}
+
+
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """Who hears of a run. say: a line for the user. on_start(step, steps); on_step after every step."""
+
+    say: Callable[[str], None]
+    on_pair: Callable[[int], None]
+    on_start: Callable[[int, int], None]
+    on_step: Callable[[StepReport], None]
+    shielded: Callable[[], AbstractContextManager[None]]
+
+
+def checked(data: Sequence[Dataset], on_pair: Callable[[int], None] = lambda count: None) -> list[CheckReport]:
+    """Read all pairs; SourceError with the first problems where there are any. on_pair(pairs of all datasets)."""
+    total = sum(len(dataset) for dataset in data if not isinstance(dataset, RenderedPeople))
+    reports = [check(dataset, lambda: on_pair(total)) for dataset in data]
+    problems = [problem for report in reports for problem in report.problems]
+    if problems:
+        more = [f"... and {len(problems) - PROBLEMS_SHOWN} more"] if len(problems) > PROBLEMS_SHOWN else []
+        listed = "\n".join([*problems[:PROBLEMS_SHOWN], *more])
+        raise SourceError(f"{len(problems)} of {total} pairs cannot be used:\n{listed}", "mend or remove them")
+    return reports
+
+
+def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
+    """Train, or go on with the run in `options.out`; the path of the model file.
+
+    Raises UsageError for options that do not go together, or differ from those that the run was started with, and
+    SourceError for data that cannot be used.
+    """
+    recipe = options.recipe
+    share = fabric.world_size * recipe.accumulate
+    if recipe.batch % share:
+        raise UsageError(
+            f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes with {recipe.accumulate} "
+            "micro-batches each",
+            f"give --batch a multiple of {share}",
+        )
+    if recipe.batch // share < 2:
+        raise UsageError(
+            f"a micro-batch would have {recipe.batch // share} picture; BatchNorm needs 2",
+            f"give --batch {2 * share} or more",
+        )
+    data = [open_dataset(spec, "train", recipe.hold_out) for spec, _ in options.data]
+    reports: list[CheckReport] = fabric.broadcast(checked(data, listener.on_pair) if fabric.is_global_zero else [])
+    parts = [(dataset, weight) for dataset, (_, weight) in zip(data, options.data, strict=True)]
+    mix = Mix(parts, recipe.style, recipe.seed, [report.present for report in reports])
+    steps = options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
+    model = _network(options, mix, listener)
+    weights = None
+    if recipe.class_balance:
+        pixels = np.sum([report.pixels for report in reports], axis=0)
+        weights = rare_class_weights(pixels, recipe.class_balance).to(fabric.device) if pixels.any() else None
+    criterion = ParsingLoss(
+        weights, recipe.label_smoothing, recipe.ohem, recipe.auxiliary_weight, recipe.auxiliary_stride
+    )
+    plan = Plan(options.out, steps, options.preset, options.record(), options.workers, options.save_every)
+    teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
+    trainer = Trainer(fabric, model, mix, recipe, plan, criterion, teacher)
+    listener.on_start(trainer.step, steps)
+    if fabric.is_global_zero:
+        _with_board(trainer, options, steps, listener)
+    else:
+        trainer.run(shielded=listener.shielded)
+    fabric.barrier()
+    return options.out / MODEL
+
+
+def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Listener) -> None:
+    with Board(options.out, trainer.step, _held_out(options)) as board:
+
+        def on_step(report: StepReport) -> None:
+            listener.on_step(report)
+            board.write(report)
+            if report.step % options.judge_every == 0 or report.step == steps:
+                found = board.judge(trainer.exported, trainer.metadata, report.step)
+                if found:
+                    listener.say(f"step {report.step}: held-out mIoU {found.miou:.4f}, person {found.person_iou:.4f}")
+
+        trainer.run(on_step, listener.shielded)
+
+
+def _held_out(options: RunOptions) -> Sequence[Pair]:
+    """The first held-out pictures of all datasets of files; none where nothing is held out."""
+    if not options.recipe.hold_out:
+        return []
+    opened = (open_dataset(spec, "held-out", options.recipe.hold_out) for spec, _ in options.data)
+    files = [dataset for dataset in opened if not isinstance(dataset, RenderedPeople)]
+    return list(islice(chain.from_iterable(files), MOST_JUDGED))
+
+
+def _network(options: RunOptions, mix: Mix, listener: Listener) -> CDLinkNet:
+    """The network that a new run starts from; one that goes on has its weights in the folder."""
+    torch.manual_seed(options.recipe.seed)
+    model = CDLinkNet(options.config)
+    if (options.out / RESUME).exists():
+        return model
+    if options.init:
+        taken, total = take_over(model, options.init)
+        listener.say(f"{taken} of {total} tensors taken over from {options.init}")
+    elif options.encoder_weights:
+        size_hw = options.recipe.batch_size_hw(0)
+        load_imagenet(
+            model.encoder, options.encoder_weights, normalized(mix.batch(0, UNFOLDING_PICTURES, size_hw).images)
+        )
+    return model
