@@ -28,6 +28,7 @@ WORST = 12
 
 @click.command("eval")
 @click.option("--engine", metavar="M", help="Model file or registered name.  [default: the built-in one]")
+@options.backend
 @click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr.")
 @click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
 @click.option("--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]")
@@ -49,6 +50,7 @@ WORST = 12
 @options.verbosity
 def command(
     engine: str | None,
+    backend: str | None,
     data: str | None,
     video: str | None,
     split: str | None,
@@ -82,7 +84,7 @@ def command(
     if as_json and as_markdown:
         raise UsageError("got both --json and --markdown", "give one of them; --out DIR writes both")
     size = size or ("auto" if wild or video else "model")
-    with open_parser(engine, size=size, smooth=smooth or 0.0, flip=flip, scales=scales) as parser:
+    with open_parser(engine, backend=backend, size=size, smooth=smooth or 0.0, flip=flip, scales=scales) as parser:
         found: Judgement | Steadiness
         if video is not None:
             subject_of, found = video, _on_video(parser, video)

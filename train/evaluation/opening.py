@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +22,20 @@ SYNTHETIC = 200
 def open_parser(
     model: str | Path | None,
     *,
+    backend: str | None = None,
     size: str = "auto",
     smooth: float = 0.0,
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
     confidence: float = 0.0,
 ) -> Iterator[Parser]:
-    """A parser of a model (see Parser) that may ask it several times (AugmentedEngine) and doubt it (ConfidentEngine).
+    """A parser of a model that may ask it several times (AugmentedEngine) and doubt it (ConfidentEngine).
 
+    model, backend, smooth: as Parser has them.
     size: of the network's input at scale 1: "auto" or "HxW" as Parser has it, or "model" for the size that the model
         was trained for, whatever the frame's shape ("auto" where the model does not offer that size).
     """
-    with Parser(model, smooth=smooth) as plain:
+    with Parser(model, backend=backend, smooth=smooth) as plain:
         engine: Engine = plain.engine
         chosen = _size(size, engine)
         if flip or scales != (1.0,):
@@ -49,6 +52,13 @@ def _size(size: str, engine: Engine) -> Size:
     if size == "model":
         return own if engine.sizes is None or own in engine.sizes else "auto"
     return fixed_size(size, engine.sizes) or "auto"
+
+
+def model_identity(parser: Parser) -> tuple[str, str]:
+    """The model's name, or that of its file, and the SHA-256 of the file, "" for an engine without one."""
+    path = Path(parser.engine.path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return parser.engine.metadata.name or path.name, digest
 
 
 def open_labelled(spec: str, split: str, every: int = 1) -> Dataset:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from rich.table import Table
 from rtparse.classes import CLASSES
 from rtparse.parser import Parser
 from rtparse.train.evaluation.judge import Judgement
+from rtparse.train.evaluation.opening import model_identity
 from rtparse.train.evaluation.paper import SOURCE, TABLE_1, TABLE_2
 from rtparse.train.evaluation.temporal import Steadiness
 
@@ -48,13 +47,12 @@ class Subject:
     def of(
         cls, parser: Parser, data: str, input_size: str, flip: bool, scales: tuple[float, ...], smooth: float
     ) -> Subject:
-        engine = parser.engine
-        path = Path(engine.path)
+        name, sha256 = model_identity(parser)
         return cls(
-            model=engine.metadata.name or path.name,
-            engine=engine.kind,
-            precision=engine.metadata.precision,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            model=name,
+            engine=parser.engine.kind,
+            precision=parser.engine.metadata.precision,
+            sha256=sha256,
             data=data,
             input_size=input_size,
             flip=flip,

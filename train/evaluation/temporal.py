@@ -20,9 +20,6 @@ from rtparse.parsing import Parsing
 EDGE = 8
 """Pixels along the frame's edge that do not count: the width of the flow's patches, which have nothing beyond it."""
 
-_NO_SECOND_MAP = np.empty(0, np.float32)
-"""For cv2.remap, whose first map holds x and y here."""
-
 
 @dataclass(frozen=True)
 class Steadiness:
@@ -59,8 +56,8 @@ def steadiness(parsings: Iterable[Parsing]) -> Steadiness:
         frames += 1
         grey, labels = np.asarray(cv2.cvtColor(parsing.frame.image, cv2.COLOR_BGR2GRAY), np.uint8), parsing.labels
         if before is not None and before[0].shape == grey.shape:
-            there, trusted = _followed(flow, before[0], grey)
-            was = np.asarray(cv2.remap(before[1], there, _NO_SECOND_MAP, cv2.INTER_NEAREST))
+            x, y, trusted = _followed(flow, before[0], grey)
+            was = np.asarray(cv2.remap(before[1], x, y, cv2.INTER_NEAREST))
             same, person = (was == labels) & trusted, ((was != 0) | (labels != 0)) & trusted
             counts += [labels.size] + [int(np.count_nonzero(each)) for each in (trusted, same, person, same & person)]
             changes.append(float((before[1] != labels).mean()))
@@ -82,18 +79,19 @@ def steadiness(parsings: Iterable[Parsing]) -> Steadiness:
 
 def _followed(
     flow: cv2.DISOpticalFlow, before: NDArray[np.uint8], now: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where each pixel of `now` (H, W) was in `before`: x and y (H, W, 2); and whether that can be trusted (H, W)."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Where each pixel of `now` (H, W) was in `before`: x, y and whether that can be trusted, each (H, W)."""
     height, width = now.shape
     back, forth = (
         np.asarray(flow.calc(first, second, np.zeros((height, width, 2), np.float32)), np.float32)
         for first, second in ((now, before), (before, now))
     )
-    here = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
-    there = here + back
-    returned = np.asarray(cv2.remap(forth, there, _NO_SECOND_MAP, cv2.INTER_LINEAR))
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    x, y = columns + back[..., 0], rows + back[..., 1]
+    returned = np.asarray(cv2.remap(forth, x, y, cv2.INTER_LINEAR), np.float32)
     mismatch = ((back + returned) ** 2).sum(axis=2)
     bound = 0.01 * ((back**2).sum(axis=2) + (returned**2).sum(axis=2)) + 0.5
-    low, high = np.float32(EDGE), np.array([width, height], np.float32) - 1 - EDGE
-    inside = [((place >= low) & (place <= high)).all(axis=2) for place in (here, there)]
-    return there, (mismatch <= bound) & inside[0] & inside[1]
+    trusted = mismatch <= bound
+    for place, side in ((x, width), (y, height), (columns, width), (rows, height)):
+        trusted &= (place >= EDGE) & (place <= side - 1 - EDGE)
+    return x, y, trusted
