@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,9 +73,9 @@ def scaled(person: Pair, height: int) -> Pair:
 def turned(person: Pair, degrees: float) -> Pair:
     """A cut-out rotated counter-clockwise, its box grown to what it needs; labels by nearest neighbour."""
     height, width = person.labels.shape
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
-    wh = int(height * sin + width * cos) + 1, int(height * cos + width * sin) + 1
+    wh = math.ceil(height * sin + width * cos - 1e-6), math.ceil(height * cos + width * sin - 1e-6)
     matrix[:, 2] += (wh[0] - width) / 2, (wh[1] - height) / 2
     return cut_out(
         Pair.of(

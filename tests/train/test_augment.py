@@ -1,4 +1,4 @@
-"""Augmentation: labels follow the picture, and the draw depends on the seed alone."""
+"""Augmentation: labels follow the picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from rtparse.classes import CLASSES, IGNORE_LABEL
 from rtparse.train import augment
 from rtparse.train.compose import Pair
-from rtparse.train.mix import Mix, MixWeights
 
 
 def coded(height: int = 64, width: int = 48) -> Pair:
@@ -73,23 +72,3 @@ def test_light_and_camera_keep_shape_and_type() -> None:
     seen = [augment.camera(augment.light(image, rng), rng) for _ in range(40)]
     assert {(other.shape, other.dtype.name) for other in seen} == {((48, 64, 3), "uint8")}
     assert len({other.tobytes() for other in seen}) == 40
-
-
-def test_batches_depend_on_seed_and_step_alone(people: list[Pair]) -> None:
-    one, other = (Mix(people[:4], people[4:], MixWeights(), seed=5) for _ in range(2))
-    first = one.batch(0, 6, (64, 96))
-    one.batch(1, 6, (96, 64))
-    assert first.images.shape == (6, 64, 96, 3)
-    assert first.labels.shape == (6, 64, 96)
-    again, fourth = other.batch(0, 6, (64, 96)), other.batch(4, 6, (64, 96))
-    assert (again.images == first.images).all()
-    assert (again.labels == first.labels).all()
-    assert (fourth.images != first.images).any()
-
-
-def test_shares_of_the_mix(people: list[Pair]) -> None:
-    empty = [Pair(np.zeros((64, 48, 3), np.uint8), np.zeros((64, 48), np.uint8))]
-    rendered_only = Mix(people[:2], empty, MixWeights(0, 0, 1), seed=0)
-    assert set(np.unique(rendered_only.batch(0, 8, (64, 48)).labels)) <= {0, IGNORE_LABEL}
-    without_rendered = Mix(people[:2], [], MixWeights(0.5, 0.5, 1), seed=0)
-    assert (without_rendered.batch(0, 8, (64, 48)).labels > 0).any()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from rtparse.train.compose import Pair, cover, cut_out, paste, remove_person, scaled
+from rtparse.train.compose import Pair, cover, cut_out, paste, remove_person, scaled, turned
 
 
 def person_on_grey() -> Pair:
@@ -43,6 +44,18 @@ def test_scaled_keeps_labels_pure() -> None:
     small = scaled(cut_out(person_on_grey()), 25)
     assert small.labels.shape == (25, 10)
     assert set(np.unique(small.labels)) <= {5, 255}
+
+
+def test_turned_keeps_all_of_the_person() -> None:
+    person = cut_out(person_on_grey())
+    lying = turned(person, 90.0)  # counter-clockwise: the top comes to the left
+    assert np.abs(np.subtract(lying.labels.shape, person.labels.shape[::-1])).max() <= 1
+    assert (lying.labels == 5).sum() == (person.labels == 5).sum()
+    columns = np.nonzero(lying.labels == 255)[1]
+    assert columns.mean() < lying.labels.shape[1] / 2
+    leaning = turned(person, 30.0)
+    assert (leaning.labels == 5).sum() == pytest.approx((person.labels == 5).sum(), rel=0.05)
+    assert leaning.labels.shape > person.labels.shape
 
 
 def test_paste_clips_and_keeps_what_it_does_not_cover() -> None:

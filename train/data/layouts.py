@@ -6,7 +6,7 @@ The files themselves are looked at when they are read or checked. Raises UsageEr
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rtparse.errors import UsageError
 
@@ -72,16 +72,17 @@ def _find(root: Path, doubled: str, wanted: str) -> Path:
 
 
 def _id_list(folders: Iterable[Path], names: tuple[str, ...]) -> list[str]:
-    """Stems, sorted, of the first list that is there: a name a line, with or without a suffix."""
+    """Stems, sorted, of the first list that is there: a name a line, with or without its folder and suffix."""
     tried = [folder / name for folder in folders for name in names]
     path = next((path for path in tried if path.is_file()), None)
     if path is None:
         raise UsageError(f"there is no {names[0]} in {tried[0].parent}", "expected a list of names, one a line")
     try:
-        lines = path.read_text("utf-8").split()
+        lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({error})", "expected a list of names, one a line") from None
-    return sorted({line.removesuffix(".jpg").removesuffix(".png") for line in lines})
+    names_listed = (PurePosixPath(line.split()[0]).name for line in lines if line.strip())
+    return sorted({name.removesuffix(".jpg").removesuffix(".png") for name in names_listed})
 
 
 def _named(stems: list[str], images: Path, labels: Path) -> Files:

@@ -37,7 +37,7 @@ def open_dataset(spec: str, split: str = "train", hold_out: int = 0) -> Dataset:
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", f"choose from: {', '.join(SPLITS)}")
     if hold_out < 0 or hold_out == 1:
-        raise UsageError(f"every {hold_out}th picture was to be held out", "give 0 for none, or 2 or more")
+        raise UsageError(f"one picture in {hold_out} was to be held out", "give 0 for none, or 2 or more")
     if spec == "synthetic":
         return RenderedPeople(SPLITS.index(split))
     kind, _, path = spec.partition(":")
@@ -55,5 +55,5 @@ def open_dataset(spec: str, split: str = "train", hold_out: int = 0) -> Dataset:
     elif split == "train" and hold_out:
         files = [pair for number, pair in enumerate(files) if number % hold_out]
     if not files:
-        raise UsageError(f"{spec} has no pictures to {split}", "use fewer held-out pictures, or another dataset")
+        raise UsageError(f"{spec} has no pictures for {split}", "hold out fewer pictures, or give a larger dataset")
     return PairFiles(spec, files, classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -15,7 +16,9 @@ from rtparse.train.data.classmaps import LIP, UNKNOWN, ClassMap
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE = 25
+"""Offset of a PNG's colour type (W3C PNG, 11.2.1)."""
 _PALETTE = 3
+_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 def read_pair(image_path: Path, label_path: Path, classes: ClassMap = LIP) -> Pair:
@@ -23,7 +26,8 @@ def read_pair(image_path: Path, label_path: Path, classes: ClassMap = LIP) -> Pa
 
     Raises SourceError naming the file that is missing, unreadable, of another size, or holds ids that `classes` lacks.
     """
-    image, labels = _picture(image_path, cv2.IMREAD_COLOR), read_labels(label_path)
+    image = _decoded(image_path, _content(image_path), cv2.IMREAD_COLOR)
+    labels = read_labels(label_path)
     if image.shape[:2] != labels.shape:
         raise SourceError(
             f"{label_path} is {_size(labels)}, its picture {image_path} is {_size(image)} (width x height)",
@@ -39,10 +43,11 @@ def read_pair(image_path: Path, label_path: Path, classes: ClassMap = LIP) -> Pa
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 ids of a label file: 8-bit grey, or the indices of a picture with a palette. Raises SourceError."""
-    if _has_palette(path):
-        return _indices(path)
-    labels = _picture(path, cv2.IMREAD_UNCHANGED)
+    """(H, W) uint8 ids of a label file: 8-bit grey, or the indices of a PNG with a palette. Raises SourceError."""
+    content = _content(path)
+    if content.startswith(_PNG) and content[_PNG_COLOUR_TYPE] == _PALETTE:
+        return _indices(path, content)
+    labels = _decoded(path, content, cv2.IMREAD_UNCHANGED)
     if labels.dtype != np.uint8:
         raise SourceError(f"{path} has {labels.dtype.itemsize * 8} bits a pixel", "expected 8-bit ids")
     if labels.ndim == 3:
@@ -52,33 +57,35 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return labels
 
 
-def _picture(path: Path, flags: int) -> NDArray[np.uint8]:
+def _content(path: Path) -> bytes:
     try:
-        content = cv2.imread(str(path), flags)
-    except cv2.error as error:
-        raise SourceError(f"{path} cannot be read as a picture ({error.err})") from None
-    if content is None:
-        if not path.exists():
-            raise SourceError(f"{path} is missing")
-        raise SourceError(f"{path} cannot be read as a picture")
-    return np.asarray(content)
-
-
-def _has_palette(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(_PNG_COLOUR_TYPE + 1)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise SourceError(f"{path} is missing") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror})") from None
-    return head.startswith(_PNG) and head[_PNG_COLOUR_TYPE:] == bytes([_PALETTE])
+    # Decoders fill a JPEG that was cut short with grey. Neither marker can occur inside of compressed data, and those
+    # of a thumbnail come first.
+    cut_jpeg = content.startswith(_JPEG) and content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
+    if len(content) <= _PNG_COLOUR_TYPE or cut_jpeg:
+        raise SourceError(f"{path} is cut short at {len(content)} bytes")
+    return content
 
 
-def _indices(path: Path) -> NDArray[np.uint8]:
+def _decoded(path: Path, content: bytes, flags: int) -> NDArray[np.uint8]:
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise SourceError(f"{path} cannot be read as a picture ({error.err})") from None
+    if picture is None:
+        raise SourceError(f"{path} cannot be read as a picture")
+    return np.asarray(picture)
+
+
+def _indices(path: Path, content: bytes) -> NDArray[np.uint8]:
     # OpenCV turns a palette into colours; FFmpeg keeps the indices, which are the ids.
     try:
-        with av.open(str(path)) as container:
+        with av.open(BytesIO(content), "r") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration) as error:
         raise SourceError(f"{path} cannot be read as a picture ({error})") from None
