@@ -146,7 +146,9 @@ def test_paper_weights_are_repeats(numbered: Dataset) -> None:
 def test_paper_changes_geometry_and_nothing_else(numbered: Dataset) -> None:
     batch = Mix([(numbered, 1.0)], "paper", 0).batch(0, 10, SIZE_HW)
     for image, labels in zip(batch.images, batch.labels, strict=True):
-        inner = cv2.erode((labels != IGNORE_LABEL).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        # The photo's outline is blended into the padding.
+        shown = np.pad((labels != IGNORE_LABEL).astype(np.uint8), 9)
+        inner = cv2.erode(shown, np.ones((7, 7), np.uint8))[9:-9, 9:-9] > 0
         (colour,) = np.unique(image[inner])
         assert (labels[inner] == colour).all()
 
