@@ -47,8 +47,14 @@ def class_iou(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def scores(matrices: Sequence[NDArray[np.int64]], resamples: int = 1000) -> Scores:
-    """From one confusion matrix a picture. The bootstrap draws pictures with a fixed seed."""
-    stack = np.stack(matrices)
+    """From one confusion matrix a picture. The bootstrap draws pictures with a fixed seed.
+
+    Pictures without a labelled pixel do not take part. Raises UsageError where there is no other.
+    """
+    labelled = [matrix for matrix in matrices if matrix.any()]
+    if not labelled:
+        raise UsageError(f"{len(matrices)} pictures have no labelled pixel", "expected labels other than 255")
+    stack = np.stack(labelled)
     total = stack.sum(axis=0)
     iou = class_iou(total)
     shown = total.sum(axis=1)

@@ -72,13 +72,10 @@ def judge(parser: Parser, pairs: Iterable[tuple[str, Pair]], keep_worst: int = 0
             heapq.heappush(worst, (-miou, -number, Judged(name, miou, pair, predicted)))
             if len(worst) > keep_worst:
                 heapq.heappop(worst)
+    figures = scores(matrices)
     total = np.asarray(np.sum(matrices, axis=0), np.int64)
-    if not total.any():
-        raise UsageError(
-            f"{len(matrices)} pictures have no labelled pixel", "expected pictures with labels other than 255"
-        )
     return Judgement(
-        scores=scores(matrices),
+        scores=figures,
         boundary_iou=boundary_iou(bands, total.sum(axis=1) > 0),
         confusion=total,
         pictures=tuple(pictures),

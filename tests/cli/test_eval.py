@@ -1,0 +1,136 @@
+"""`rtparse eval` from outside, with the built-in model on rendered people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtparse import CLASSES
+from rtparse.cli import main
+from rtparse.train.synthetic import render_scene
+
+SIZE = ("--size", "64x48", "--backend", "onnxruntime")
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three rendered people of 96x72 with their labels."""
+    root = tmp_path_factory.mktemp("labelled")
+    for name in ("images", "labels"):
+        (root / name).mkdir()
+    scenes = (render_scene(np.random.default_rng(seed), (96, 72)) for seed in range(100))
+    shown = (scene for scene in scenes if (scene.labels != 0).mean() > 0.1)
+    for number, scene in zip(range(3), shown, strict=False):
+        cv2.imwrite(str(root / f"images/{number} [x].png"), scene.image_bgr)
+        cv2.imwrite(str(root / f"labels/{number} [x].png"), scene.labels)
+    return root
+
+
+def test_tables_and_files(rtparse, labelled: Path, folder: Path) -> None:
+    done = rtparse("eval", "--data", f"folder:{labelled}", "--out", "new/report", *SIZE)
+    assert done.returncode == 0, done.stderr
+    assert "boundary IoU" in done.stdout
+    assert "paper, LIP val" in done.stdout
+    files = sorted(path.name for path in (folder / "new/report").iterdir())
+    assert files == ["confusion.png", "report.json", "report.md", "worst.png"]
+    for name in ("confusion.png", "worst.png"):
+        assert cv2.imread(str(folder / "new/report" / name)).shape[1] > 400
+    document = json.loads((folder / "new/report/report.json").read_text())
+    assert (document["model"], document["engine"], document["input_size"]) == ("small", "onnxruntime", "64x48")
+    assert [each["name"] for each in document["by_picture"]] == [f"{number} [x].png" for number in range(3)]
+    assert np.array(document["confusion"]).shape == (len(CLASSES),) * 2
+    assert np.array(document["confusion"]).sum() == 3 * 96 * 72
+    page = (folder / "new/report/report.md").read_text()
+    assert f"{document['pixel_accuracy']:.4f}" in page
+    # A second run writes over the first, and prints what it writes.
+    again = rtparse("eval", "--data", labelled, "--out", "new/report", "--every", "2", "--json", *SIZE)
+    assert json.loads(again.stdout) == json.loads((folder / "new/report/report.json").read_text())
+    assert len(json.loads(again.stdout)["by_picture"]) == 2
+
+
+def test_flip_and_scales_change_the_figures(rtparse, labelled: Path) -> None:
+    plain, averaged = (
+        json.loads(rtparse("eval", "--data", labelled, "--json", *SIZE, *more).stdout)
+        for more in ((), ("--flip", "--scales", "1,1.5"))
+    )
+    assert (averaged["flip"], averaged["scales"]) == (True, [1.0, 1.5])
+    assert plain["confusion"] != averaged["confusion"]
+
+
+def test_markdown_on_standard_output(rtparse, labelled: Path) -> None:
+    done = rtparse("eval", "--data", labelled, "--markdown", *SIZE)
+    assert done.stdout.startswith("# Evaluation\n")
+
+
+def test_video(rtparse, clip: Path, folder: Path) -> None:
+    done = rtparse("eval", "--video", clip, "--smooth", "0.5", "--json", "--out", "out", *SIZE)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["frames"], len(document["changes_in_place"]), document["smooth"]) == (12, 11, 0.5)
+    assert 0 < document["unchanged"] <= 1
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["report.json", "report.md"]
+    assert "pixels of people" in rtparse("eval", "--video", clip, *SIZE).stdout
+
+
+@pytest.fixture
+def in_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `rtparse ARGS` in this process, which is faster: the exit code and what was printed as errors."""
+
+    def run(*arguments: str) -> tuple[object, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["rtparse", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "neither --data nor --video"),
+        (("--data", "folder:x", "--video", "y"), "both --data and --video"),
+        (("--video", "y", "--wild"), "are for --data"),
+        (("--data", "folder:x", "--smooth", "0.5"), "--smooth is for --video"),
+        (("--data", "folder:x", "--json", "--markdown"), "both --json and --markdown"),
+        (("--data", "folder:nowhere"), "nowhere"),
+        (("--data", "other:x"), "expected KIND:PATH"),
+        (("--data", "folder:x", "--scales", "1,big"), "expected numbers"),
+        (("--data", "folder:x", "--scales", "0"), "expected numbers"),
+        (("--data", "folder:x", "--size", "100x100"), "multiples of 16"),
+        (("--data", "folder:x", "--engine", "nothing.onnx"), "no model file or name"),
+        (("--video", "nothing.mp4"), "no file or folder"),
+    ],
+)
+def test_wrong_use(in_process, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    code, errors = in_process("eval", *arguments)
+    assert code == 2, errors
+    assert message in errors
+    assert len([line for line in errors.splitlines() if "rror" in line]) == 1
+    assert not list(folder.iterdir())
+
+
+def test_scales_of_a_fixed_size(rtparse, labelled: Path, make_onnx, folder: Path) -> None:
+    make_onnx(folder / "fixed.onnx", (1, 3, 64, 64))
+    done = rtparse("eval", "--engine", "fixed.onnx", "--data", labelled, "--scales", "1,2", "--backend", "onnxruntime")
+    assert done.returncode == 2
+    assert "fixed input sizes" in done.stderr
+    # Without scales it is judged at the one size that it has.
+    done = rtparse("eval", "--engine", "fixed.onnx", "--data", labelled, "--json", "--backend", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+
+
+def test_broken_labels_are_named(rtparse, labelled: Path, folder: Path) -> None:
+    for name in ("images", "labels"):
+        (folder / "d" / name).mkdir(parents=True)
+        cv2.imwrite(str(folder / f"d/{name}/a.png"), np.full((20, 20), 99, np.uint8))
+    done = rtparse("eval", "--data", "d", "--out", "out", *SIZE)
+    assert done.returncode == 1
+    assert "a.png holds the ids [99]" in done.stderr
+    assert not (folder / "out").exists()
