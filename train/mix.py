@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rtparse.classes import IGNORE_LABEL
 from rtparse.errors import UsageError
 from rtparse.train import augment
+from rtparse.train.cache import Arrays, ByteCache
 from rtparse.train.compose import Pair
 from rtparse.train.crops import paper_crop, video_crop
 from rtparse.train.data.dataset import Dataset
@@ -23,8 +24,15 @@ MixStyle = Literal["video", "paper"]
 
 CACHE_BYTES = 2 << 30
 
+SCENES_AT_HAND = 512
+BATCHES_A_SCENE = 4
+"""Rendering costs more than all else. So rendered pictures are windows onto 512 scenes, of which one is exchanged for a
+new one every fourth batch."""
+
 SCENES = 0.54
 """Share of composed scenes among the pictures of `video` that come from photos; the rest are crops of one photo."""
+
+_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +74,7 @@ class Mix:
         """parts: datasets and their weights, above 0.
 
         presence: `CheckReport.present` of each part in order; with it, `video` draws photos with rare classes more
-            often. cache_bytes: of pictures and inpainted backgrounds that each process keeps.
+            often. cache_bytes: of photos, inpainted backgrounds and rendered scenes that each process keeps.
         Raises UsageError for a style or weight that cannot be meant.
         """
         if style not in get_args(MixStyle):
@@ -81,7 +89,8 @@ class Mix:
         if style == "paper" and self._rendered:
             raise UsageError("rendered people have no end, so no epoch", "use the style video, or render a folder")
         known = None if presence is None else [presence[number] for number in files]
-        self._photos = Photos([parts[number] for number in files], known, cache_bytes) if files else None
+        self._cache = ByteCache(cache_bytes)
+        self._photos = Photos([parts[number] for number in files], known, self._cache) if files else None
         self._rendered_share = sum(weight for _, weight in self._rendered) / sum(weight for _, weight in parts)
         self._style = style
         self._seed = seed
@@ -98,7 +107,7 @@ class Mix:
         if self._style == "paper":
             pairs = self._paper(index * count, count, size_hw)
         else:
-            pairs = [self._video(np.random.default_rng((self._seed, index, i)), size_hw) for i in range(count)]
+            pairs = [self._video(index, np.random.default_rng((self._seed, index, i)), size_hw) for i in range(count)]
         return Batch(np.stack([pair.image for pair in pairs]), np.stack([pair.labels for pair in pairs]))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
@@ -123,10 +132,10 @@ class Mix:
             pairs.append(augment.mirror(paper_crop(photo, rng, size_hw), rng))
         return pairs
 
-    def _video(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
+    def _video(self, index: int, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
         photos = self._photos
         if photos is None or rng.random() < self._rendered_share:
-            pair = self._render(rng, size_hw)
+            pair = self._render(index, rng, size_hw)
         elif rng.random() < SCENES:
             pair = scene(photos, rng, size_hw)
         else:
@@ -136,15 +145,25 @@ class Mix:
         pair = augment.mirror(pair, rng)
         return Pair(augment.camera(augment.light(pair.image, rng), rng), pair.labels)
 
-    def _render(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
+    def _render(self, index: int, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
         weights = np.array([weight for _, weight in self._rendered])
-        people = self._rendered[int(rng.choice(len(weights), p=weights / weights.sum()))][0]
-        behind = backdrop(self._photos, rng, size_hw) if self._photos and rng.random() < 0.5 else None
-        pair = people.draw(int(rng.integers(len(people))), size_hw, behind)
+        part = int(rng.choice(len(weights), p=weights / weights.sum()))
+        number = index // BATCHES_A_SCENE + int(rng.integers(SCENES_AT_HAND))
+        pair = Pair(*self._cache.get(("rendered", part, number), lambda: self._rendered_scene(part, number)))
+        fill = max(size_hw[0] / pair.labels.shape[0], size_hw[1] / pair.labels.shape[1])
         zoom = rng.uniform(1.0, 1.4)
         reach = 0.5 - 0.5 / zoom
         centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach)
-        return augment.view(pair, size_hw, zoom, rng.normal(0, 5), centre, IGNORE_LABEL)
+        return augment.view(pair, size_hw, fill * zoom, rng.normal(0, 5), centre, IGNORE_LABEL)
+
+    def _rendered_scene(self, part: int, number: int) -> Arrays:
+        people = self._rendered[part][0]
+        chosen = (self._seed * _STRIDE + number) % len(people)  # seeds are to see other scenes
+        size_hw = people.size_hw(chosen)
+        rng = np.random.default_rng((self._seed, number, 2))
+        behind = backdrop(self._photos, rng, size_hw) if self._photos and rng.random() < 0.5 else None
+        pair = people.draw(chosen, size_hw, behind)
+        return pair.image, pair.labels
 
     def _need_photos(self) -> Photos:
         if self._photos is None:

@@ -23,9 +23,12 @@ class Photos:
         self,
         parts: Sequence[tuple[Dataset, float]],
         presence: Sequence[NDArray[np.bool_]] | None,
-        cache_bytes: int,
+        cache: ByteCache,
     ) -> None:
-        """parts: datasets and their shares, summing to any number. presence: of each dataset, (N, 20) bool, or None."""
+        """parts: datasets and their shares, summing to any number. presence: of each dataset, (N, 20) bool, or None.
+
+        cache: where pictures are kept, by keys of this class's own.
+        """
         self._datasets = [dataset for dataset, _ in parts]
         self.weights = [weight for _, weight in parts]
         self._starts = np.cumsum([0, *(len(dataset) for dataset in self._datasets)])
@@ -35,7 +38,7 @@ class Photos:
         for dataset, rare in zip(self._datasets, self._rare, strict=True):
             if rare is not None and len(rare) != len(dataset):
                 raise UsageError(f"presence has {len(rare)} rows for the {len(dataset)} pictures of {dataset.name}")
-        self._cache = ByteCache(cache_bytes)
+        self._cache = cache
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -57,7 +60,7 @@ class Photos:
 
     def pair(self, number: int) -> Pair:
         """A photo; read-only, since it is kept."""
-        return Pair(*self._cache.get(number, lambda: self._read(number)))
+        return Pair(*self._cache.get(("photo", number), lambda: self._read(number)))
 
     def background(self, number: int) -> NDArray[np.uint8]:
         """A photo with its people painted over, (H, W, 3) uint8 BGR; read-only."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from rtparse.classes import CLASSES, IGNORE_LABEL
 from rtparse.errors import SourceError, UsageError
 from rtparse.train.compose import Pair
-from rtparse.train.data import Dataset, check, open_dataset
+from rtparse.train.data import Dataset, RenderedPeople, check, open_dataset
 from rtparse.train.mix import Batch, Mix
 
 SIZE_HW = (64, 48)
@@ -117,6 +118,26 @@ def test_rendered_people_alone() -> None:
     assert (mix.batch(0, 4, SIZE_HW).labels % IGNORE_LABEL > 0).any()
     with pytest.raises(UsageError, match="no epoch"):
         _ = mix.epoch
+
+
+def test_rendered_scenes_are_exchanged_little_by_little() -> None:
+    drawn: list[int] = []
+
+    class Counted(RenderedPeople):
+        def draw(self, index: int, *arguments: Any) -> Pair:
+            drawn.append(index)
+            return Pair(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8))
+
+    mix = Mix([(Counted(0), 1.0)], "video", 1)
+    assert len(mix.batch(0, 1500, (16, 16)).images) == 1500
+    assert len(drawn) == len(set(drawn))
+    assert 450 < len(drawn) <= 512
+    first = set(drawn)
+    mix.batch(399, 1500, (16, 16))
+    assert len(drawn) == len(set(drawn))
+    assert 60 < len(set(drawn) - first) <= 99 + 512 - len(first)
+    Mix([(Counted(0), 1.0)], "video", 2).batch(0, 4, (16, 16))
+    assert drawn[-1] not in drawn[:-4]
 
 
 def test_paper_shows_every_photo_once_an_epoch(numbered: Dataset) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rtparse.errors import UsageError
+from rtparse.train.cache import ByteCache
 from rtparse.train.data import Dataset, open_dataset
 from rtparse.train.photos import Photos, repeat_rare
 
@@ -25,7 +26,7 @@ def datasets(tmp_path: Path) -> list[Dataset]:
 
 
 def test_numbers_run_over_all_datasets(datasets: list[Dataset]) -> None:
-    photos = Photos([(dataset, 1.0) for dataset in datasets], None, 10_000)
+    photos = Photos([(dataset, 1.0) for dataset in datasets], None, ByteCache(10_000))
     assert len(photos) == 8
     assert photos.sizes == [3, 5]
     for _ in range(2):  # read, then kept
@@ -33,7 +34,7 @@ def test_numbers_run_over_all_datasets(datasets: list[Dataset]) -> None:
 
 
 def test_shares_decide_which_dataset(datasets: list[Dataset]) -> None:
-    photos = Photos(list(zip(datasets, (3.0, 1.0), strict=True)), None, 0)
+    photos = Photos(list(zip(datasets, (3.0, 1.0), strict=True)), None, ByteCache(0))
     rng = np.random.default_rng(0)
     picked = np.bincount([photos.pick(rng) for _ in range(4000)], minlength=8) / 4000
     assert picked[:3].tolist() == pytest.approx([0.25] * 3, abs=0.03)
@@ -45,14 +46,14 @@ def test_rare_classes_come_more_often(datasets: list[Dataset]) -> None:
     for each in present:
         each[:, 0] = True
     present[1][4, 3] = True  # a glove in one of five
-    photos = Photos([(dataset, 1.0) for dataset in datasets], present, 0)
+    photos = Photos([(dataset, 1.0) for dataset in datasets], present, ByteCache(0))
     rng = np.random.default_rng(0)
     picked = np.bincount([photos.pick(rng) for _ in range(4000)], minlength=8)
     assert picked[7] / picked[3:7].mean() == pytest.approx(np.sqrt(0.25 / 0.2), rel=0.15)
     even = np.bincount([photos.pick(rng, rare=False) for _ in range(4000)], minlength=8)
     assert even[7] / even[3:7].mean() == pytest.approx(1, rel=0.15)
     with pytest.raises(UsageError, match="presence has 5 rows for the 3 pictures"):
-        Photos([(datasets[0], 1.0)], [present[1]], 0)
+        Photos([(datasets[0], 1.0)], [present[1]], ByteCache(0))
 
 
 def test_repeat_factors() -> None:
@@ -73,7 +74,7 @@ def test_backgrounds_have_no_people(tmp_path: Path) -> None:
     for kind, picture in (("images", image), ("labels", labels)):
         (tmp_path / kind).mkdir()
         cv2.imwrite(str(tmp_path / kind / "1.png"), picture)
-    photos = Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, 10**6)
+    photos = Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, ByteCache(10**6))
     background = photos.background(0)
     assert np.abs(background.astype(int) - 100).max() <= 3
     assert (photos.pair(0).image == image).all()

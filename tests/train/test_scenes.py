@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtparse.train.cache import ByteCache
 from rtparse.train.compose import Pair
 from rtparse.train.data import open_dataset
 from rtparse.train.photos import Photos
@@ -28,7 +29,7 @@ def photos(tmp_path: Path) -> Photos:
         for kind, picture in (("images", image), ("labels", labels)):
             (tmp_path / kind).mkdir(exist_ok=True)
             cv2.imwrite(str(tmp_path / kind / f"{number}.png"), picture)
-    return Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, 10**6)
+    return Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, ByteCache(10**6))
 
 
 def test_scenes_hold_none_to_many_people(photos: Photos) -> None:

@@ -32,6 +32,11 @@ class RenderedPeople(Dataset):
     def paths(self, index: int) -> tuple[Path, ...]:
         return ()
 
+    def size_hw(self, index: int) -> tuple[int, int]:
+        """Height and width of a scene where nothing else is asked for."""
+        # A generator of its own, so that a scene draws the same at every size.
+        return SIZES_HW[int(np.random.default_rng((self._seed, self._numbers[index], 1)).integers(len(SIZES_HW)))]
+
     def draw(self, index: int, size_hw: tuple[int, int], background: NDArray[np.uint8] | None = None) -> Pair:
         """The scene of a number at a size, before a photo without people, (h, w, 3) uint8 BGR, or a painted room."""
         rng = np.random.default_rng((self._seed, self._numbers[index]))
@@ -48,6 +53,4 @@ class RenderedPeople(Dataset):
     def __getitem__(self, index: int | slice) -> Pair | Dataset:
         if isinstance(index, slice):
             return RenderedPeople(self._seed, self._numbers[index])
-        # A generator of its own, so that a scene draws the same whatever its size was drawn to be.
-        size = np.random.default_rng((self._seed, self._numbers[index], 1)).integers(len(SIZES_HW))
-        return self.draw(index, SIZES_HW[int(size)])
+        return self.draw(index, self.size_hw(index))
