@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +32,7 @@ class TrainProgress:
         )
         self._task = self._bar.add_task("checking", total=None, figures="")
         self._recent: deque[StepReport] = deque(maxlen=RECENT)
-        self._step = self._steps = 0
+        self._steps = 0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -50,18 +49,12 @@ class TrainProgress:
 
     def start(self, step: int, steps: int) -> None:
         """Training begins after `step` of `steps`."""
-        self._step, self._steps = step, steps
+        self._steps = steps
         self._bar.reset(self._task, total=steps, completed=step, description="training", figures="")
         self._console.print(f"continuing after step {step} of {steps}" if step else f"{steps} steps")
 
-    def stopped(self, folder: Path) -> None:
-        """Ctrl-C ended the run."""
-        done = f"saved after step {self._step} in {folder}; the same command goes on" if self._steps else "nothing done"
-        self._console.print(f"interrupted: {done}", soft_wrap=True)
-
     def step(self, report: StepReport) -> None:
         """A step is done."""
-        self._step = report.step
         self._recent.append(report)
         loss = sum(each.loss for each in self._recent) / len(self._recent)
         seconds = sum(each.seconds for each in self._recent)

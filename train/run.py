@@ -94,7 +94,7 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     """Train, or go on with the run in `options.out`; the path of the model file.
 
     Raises UsageError for options that do not go together, or differ from those that the run was started with, and
-    SourceError for data that cannot be used.
+    SourceError for data that cannot be used. KeyboardInterrupt saves before it travels on.
     """
     recipe = options.recipe
     share = fabric.world_size * recipe.accumulate
@@ -126,10 +126,14 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
     trainer = Trainer(fabric, model, mix, recipe, plan, criterion, teacher)
     listener.on_start(trainer.step, steps)
-    if fabric.is_global_zero:
-        _with_board(trainer, options, steps, listener)
-    else:
-        trainer.run(shielded=listener.shielded)
+    try:
+        if fabric.is_global_zero:
+            _with_board(trainer, options, steps, listener)
+        else:
+            trainer.run(shielded=listener.shielded)
+    except KeyboardInterrupt:
+        listener.say(f"saved after step {trainer.step} in {options.out}; the same command goes on")
+        raise
     fabric.barrier()
     return options.out / MODEL
 

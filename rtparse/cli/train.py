@@ -135,7 +135,7 @@ def command(
     check_only: bool,
     out: Path | None,
     **given: Any,
-) -> int:
+) -> None:
     """Train the network on labelled pictures. Ctrl-C saves, and the same command goes on.
 
     On many GPUs: torchrun --nproc-per-node N -m rtparse train ...
@@ -147,7 +147,8 @@ def command(
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "train") from None
     if check_only:
-        return check_data([spec for spec, _ in data], given["hold_out"])
+        check_data([spec for spec, _ in data], given["hold_out"])
+        return
     if out is None:
         raise UsageError("no --out was given", "name a folder for the run")
-    return train_and_report(preset, data, out, given)
+    train_and_report(preset, data, out, given)

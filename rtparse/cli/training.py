@@ -47,19 +47,18 @@ def _recipe(preset: str, chosen: dict[str, Any]) -> Recipe:
     return replace(RECIPES[preset], **chosen)
 
 
-def check_data(specs: Sequence[str], hold_out: int | None) -> int:
-    """Read every pair of the datasets, say what is wrong; the exit code."""
+def check_data(specs: Sequence[str], hold_out: int | None) -> None:
+    """Read every pair of the datasets and say how many there are. Raises SourceError naming those that are wrong."""
     data = [open_dataset(spec, "train", hold_out or 0) for spec in specs]
     with TrainProgress(console) as progress:
         reports = checked(data, progress.pair_checked)
     for dataset, report in zip(data, reports, strict=True):
         count = f"{len(report.present)} pairs" if len(report.present) else "rendered, right by construction"
         console.print(f"{dataset.name}: {count}", soft_wrap=True)
-    return 0
 
 
-def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path, given: Mapping[str, Any]) -> int:
-    """Train with progress on the terminal; the exit code. The last lines say where the model is and what comes next."""
+def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path, given: Mapping[str, Any]) -> None:
+    """Train with progress on the terminal. The last lines say where the model is and what comes next."""
     run = run_options(preset, data, out, given)
     fabric = open_fabric(run.recipe.precision)
     console.quiet = console.quiet or not fabric.is_global_zero
@@ -71,14 +70,9 @@ def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path
             on_step=progress.step,
             shielded=interrupt.shielded,
         )
-        try:
-            model = train(fabric, run, listener)
-        except KeyboardInterrupt:
-            progress.stopped(out)
-            return 130
+        model = train(fabric, run, listener)
     console.print(f"the model is {model}", soft_wrap=True)
     spec = run.data[0][0]
     judged = f"--data {spec}" if spec != "synthetic" else "--data folder:PATH"
     console.print(f"judge it: rtparse eval --engine {model} {judged}", soft_wrap=True)
     console.print(f"export it: rtparse export --weights {model} --to {model.with_suffix('.onnx')}", soft_wrap=True)
-    return 0

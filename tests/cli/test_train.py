@@ -1,0 +1,145 @@
+"""`rtparse train` as a user runs it, on a few rendered pictures."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rtparse._cv import cv2
+from rtparse.cli import main
+from rtparse.metadata import ModelMetadata
+from rtparse.train.checkpoint import load_checkpoint, save_checkpoint
+from rtparse.train.model import build_model
+from rtparse.train.synthetic import render_scene
+
+Invoke = Callable[..., tuple[int, str]]
+
+QUICK = ("--preset", "nano", "--data", "folder:people", "--pixels", 4096, "--batch", 2, "--precision", "fp32")
+
+
+@pytest.fixture
+def train(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """`rtparse train ARGS` in this process, which has torch already: exit code and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["rtparse", "train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(str(ended.value.code)), capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def photos(folder: Path) -> Path:
+    """Six pictures of 96x64 with labels, in the command's folder."""
+    for part in ("images", "labels"):
+        (folder / "people" / part).mkdir(parents=True)
+    for number in range(6):
+        scene = render_scene(np.random.default_rng(number), (96, 64))
+        cv2.imwrite(str(folder / f"people/images/{number}.png"), scene.image_bgr)
+        cv2.imwrite(str(folder / f"people/labels/{number}.png"), scene.labels)
+    return folder / "people"
+
+
+def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photos: Path) -> None:
+    options = (*QUICK, "--hold-out", 3, "--out", "run", "--context", "dblock", "--no-deep-supervision")
+    code, said = train(*options, "--steps", 2)
+    assert code == 0, said
+    assert "step 2 of 2  loss" in said
+    assert "held-out mIoU" in said
+    assert "rtparse eval --engine run/model.safetensors" in said
+    assert "rtparse export --weights run/model.safetensors" in said
+    model, metadata = load_checkpoint(folder / "run/model.safetensors")
+    assert (metadata.name, model.config.context, model.auxiliary) == ("nano", "dblock", None)
+
+    board = EventAccumulator(str(folder / "run"))
+    board.Reload()
+    tags = board.Tags()
+    assert {"loss/total", "loss/refined", "loss/auxiliary", "learning rate", "held out/mIoU"} <= set(tags["scalars"])
+    assert tags["images"] == ["held out/picture, labels, prediction"]
+    shown = cv2.imdecode(np.frombuffer(board.Images(tags["images"][0])[0].encoded_image_string, np.uint8), 1)
+    assert shown.shape[1] == 3 * (144 + 4)  # picture, labels, prediction
+
+    code, said = train(*options, "--steps", 3)
+    assert code == 0, said
+    assert "continuing after step 2 of 3" in said
+    code, said = train(*options, "--steps", 3, "--lr", 0.5)
+    assert code == 2
+    assert "lr 0.5 (it was 0.001)" in said
+
+
+def test_init_says_how_much_it_took_over(train: Invoke, folder: Path, photos: Path) -> None:
+    for preset in ("small", "nano"):
+        save_checkpoint(build_model(preset), folder / f"{preset}.safetensors", ModelMetadata(name=preset))
+    total = len(build_model("nano").state_dict())
+    code, said = train(*QUICK, "--out", "same", "--init", "nano.safetensors", "--steps", 1, "--epochs", 1)
+    assert code == 2
+    assert "--steps and --epochs" in said
+    code, said = train(*QUICK, "--out", "same", "--init", "nano.safetensors", "--steps", 1)
+    assert f"{total} of {total} tensors taken over" in said
+    code, said = train(*QUICK, "--out", "smaller", "--init", "small.safetensors", "--steps", 1)
+    taken = int(said.split(f" of {total} tensors taken over")[0].split()[-1])
+    assert 90 <= taken < total  # the stages that both have
+
+
+def test_check_names_every_pair_that_is_wrong(train: Invoke, folder: Path, photos: Path) -> None:
+    code, said = train("--data", "folder:people", "--check")
+    assert (code, said.strip()) == (0, "folder:people: 6 pairs")
+    (photos / "labels/1.png").write_bytes(b"no picture")
+    cv2.imwrite(str(photos / "labels/4.png"), np.zeros((10, 10), np.uint8))
+    code, said = train("--data", "folder:people", "--check")
+    assert code == 1
+    assert "2 of 6 pairs cannot be used" in said
+    assert "people/labels/1.png" in said
+    assert "people/labels/4.png" in said
+    code, said = train(*QUICK, "--out", "run", "--steps", 1)
+    assert code == 1
+    assert not (folder / "run/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "no --out was given"),
+        (("--out", "run", "--init", "a", "--encoder-weights", "b"), "--init and --encoder-weights were both given"),
+        (("--out", "run", "--size", "100x100"), "no pair of multiples of 16"),
+        (("--out", "run", "--batch", 5, "--accumulate", 2), "a batch of 5 cannot be shared"),
+        (("--out", "run", "--batch", 2, "--accumulate", 2), "BatchNorm needs 2"),
+        (("--out", "run", "--teacher-weight", 0.3), "without --teacher"),
+        (("--out", "run", "--data", "zoo:there"), "zoo:there"),
+        (("--out", "run", "--encoder", "vgg"), "there is no encoder 'vgg'"),
+    ],
+)
+def test_wrong_use_ends_in_one_line(train: Invoke, photos: Path, options: tuple[object, ...], message: str) -> None:
+    code, said = train("--data", "folder:people", *options)
+    assert code == 2, said
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_ctrl_c_saves(folder: Path, photos: Path) -> None:
+    command = [sys.executable, "-m", "rtparse", "train", *map(str, QUICK), "--out", "run", "--steps", "50000"]
+    with subprocess.Popen([*command, "--save-every", "3"], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        deadline = time.monotonic() + 120
+        while not (folder / "run/resume.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 130, said
+    step = torch.load(folder / "run/resume.pt", weights_only=True)["state"]["step"]
+    assert step >= 3
+    assert f"saved after step {step} in run" in said
+    assert "Traceback" not in said
+    load_checkpoint(folder / "run/model.safetensors")
