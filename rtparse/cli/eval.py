@@ -29,7 +29,7 @@ WORST = 12
 @click.command("eval")
 @click.option("--engine", metavar="M", help="Model file or registered name.  [default: the built-in one]")
 @options.backend
-@click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr.")
+@click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr; or synthetic.")
 @click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
 @click.option("--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]")
 @click.option("--wild", is_flag=True, help="Compose the pictures into the frames of `wild` and judge on those.")
@@ -37,13 +37,16 @@ WORST = 12
 @averaging
 @click.option("--smooth", type=click.FloatRange(0, 0.99), help="With --video, as in `rtparse video`.  [default: 0]")
 @click.option(
-    "--size", metavar="auto|HxW", help="Network input.  [default: the model's own; auto for --wild and --video]"
+    "--size",
+    metavar="model|auto|HxW",
+    help="Network input: that of the training, that of the frame's shape, or fixed.  "
+    "[default: model; auto for --wild and --video]",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write report.json, report.md, confusion.png and worst.png, over those of an earlier run.",
+    help="Write report.json, report.md and, of pictures, confusion.png and worst.png, over those of an earlier run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown instead of tables.")

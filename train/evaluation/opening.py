@@ -15,7 +15,7 @@ from rtparse.train.evaluation.augmented import AugmentedEngine
 from rtparse.train.evaluation.confidence import ConfidentEngine
 
 SYNTHETIC = 200
-"""Scenes that stand for `synthetic`, which has no end."""
+"""Scenes that `synthetic`, which has no end, is taken to have."""
 
 
 @contextmanager
@@ -64,4 +64,4 @@ def model_identity(parser: Parser) -> tuple[str, str]:
 def open_labelled(spec: str, split: str, every: int = 1) -> Dataset:
     """Every Nth picture of a dataset; see `open_dataset`. A spec that is the path of a folder means folder:PATH."""
     dataset = open_dataset(f"folder:{spec}" if Path(spec).is_dir() else spec, split)
-    return dataset[: SYNTHETIC * every : every] if spec == "synthetic" else dataset[::every]
+    return dataset[: SYNTHETIC if spec == "synthetic" else None : every]

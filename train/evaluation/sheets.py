@@ -20,6 +20,8 @@ PANEL = (300, 400)
 
 LINE = 26
 GAP = 10
+SEAM = 4
+"""Between the panels of a picture: labels and predictions are mostly black, and would run together."""
 INK = (40, 40, 40)
 PAPER = 255
 FULL = (120, 60, 10)
@@ -68,7 +70,7 @@ def confusion_picture(matrix: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def worst_sheet(judged: Sequence[Judged], palette_rgb: NDArray[np.uint8], columns: int = 2) -> NDArray[np.uint8]:
-    """Picture, labels and prediction side by side, with score and name above: (H, W, 3) uint8 BGR.
+    """Picture, labels and prediction side by side, with mIoU and name above: (H, W, 3) uint8 BGR.
 
     judged: at least one, in the order of the sheet. palette_rgb: (20, 3) uint8 RGB, listed below the pictures. Pixels
     that the labels ignore show the picture, darkened.
@@ -78,10 +80,11 @@ def worst_sheet(judged: Sequence[Judged], palette_rgb: NDArray[np.uint8], column
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     key = _key(palette_rgb, columns * (width + GAP) + GAP)
-    sheet = np.full((rows * (height + GAP) + GAP + len(key), columns * (width + GAP) + GAP, 3), PAPER, np.uint8)
+    sheet = np.full((LINE + rows * (height + GAP) + GAP + len(key), key.shape[1], 3), PAPER, np.uint8)
+    _write(sheet, "picture, labels, prediction", (GAP, LINE - 8))
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        y, x = GAP + row * (height + GAP), GAP + column * (width + GAP)
+        y, x = LINE + GAP + row * (height + GAP), GAP + column * (width + GAP)
         sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     sheet[len(sheet) - len(key) :] = key
     return sheet
@@ -96,7 +99,8 @@ def _tile(judged: Judged, palette_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for ids in (labels, judged.predicted):
         ids = np.asarray(cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         panels.append(np.where((ids == IGNORE_LABEL)[..., None], small // 3, _colours(palette_rgb)[ids]))
-    body = np.concatenate(panels, axis=1)
+    seam = np.full((height, SEAM, 3), PAPER, np.uint8)
+    body = np.concatenate([panels[0], seam, panels[1], seam, panels[2]], axis=1)
     caption = np.full((LINE, body.shape[1], 3), PAPER, np.uint8)
     _write(caption, f"{judged.miou:.3f}  {judged.name}", (0, LINE - 8))
     return np.concatenate([caption, body])

@@ -7,7 +7,7 @@ import numpy as np
 from rtparse.classes import CLASSES, PALETTE_RGB
 from rtparse.train.compose import Pair
 from rtparse.train.evaluation.judge import Judged
-from rtparse.train.evaluation.sheets import CELL, FULL, GAP, LINE, confusion_picture, worst_sheet
+from rtparse.train.evaluation.sheets import CELL, FULL, GAP, LINE, SEAM, confusion_picture, worst_sheet
 
 FACE, HAIR = CLASSES.index("face"), CLASSES.index("hair")
 
@@ -44,12 +44,14 @@ def judged(height: int, width: int, name: str) -> Judged:
 
 def test_picture_labels_and_prediction_lie_side_by_side() -> None:
     sheet = worst_sheet([judged(200, 100, "one.jpg")], PALETTE_RGB)
-    top, third = GAP + LINE, 150  # 200x100 is shown at 300x150
+    top, third = LINE + GAP + LINE, 150 + SEAM  # 200x100 is shown at 300x150
     assert (sheet[top + 150, GAP + 75] == 90).all()
     assert (sheet[top + 60, GAP + third + 75] == 30).all()  # ignored: the picture, darkened
     assert (sheet[top + 240, GAP + third + 75] == PALETTE_RGB[FACE, ::-1]).all()
     assert (sheet[top + 150, GAP + 2 * third + 75] == PALETTE_RGB[HAIR, ::-1]).all()
-    assert (sheet[GAP : GAP + LINE, GAP:] < 128).any()  # the score and the name
+    assert (sheet[top + 150, GAP + 150 : GAP + third] == 255).all()
+    assert (sheet[:LINE] < 128).any()  # what the three are
+    assert (sheet[LINE + GAP : top] < 128).any()  # the score and the name
 
 
 def test_sheets_of_pictures_of_any_shape() -> None:
