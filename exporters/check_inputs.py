@@ -29,11 +29,19 @@ def check_inputs(
     else:
         with open_source(folder) as source:
             images = [frame.image for frame, _ in zip(source, range(COUNT), strict=False)]
-    inputs = []
-    for image in images:
-        frame_hw = image.shape[0], image.shape[1]
-        network_hw = size_hw or network_size(frame_hw, metadata.size_hw[0] * metadata.size_hw[1])
-        inputs.append(preprocess(image, Letterbox.fit(frame_hw, network_hw), metadata)[None])
+    inputs = [network_input(image, metadata, size_hw) for image in images]
     if size_hw is None:
         inputs.append(np.concatenate([inputs[0], inputs[0][..., ::-1]]))
     return inputs
+
+
+def network_input(
+    image_bgr: NDArray[np.uint8], metadata: ModelMetadata, size_hw: tuple[int, int] | None
+) -> NDArray[np.float32]:
+    """The input (1, 3, H, W) float32 that the runtime makes of an image (h, w, 3) uint8 BGR.
+
+    size_hw: as in `check_inputs`.
+    """
+    frame_hw = image_bgr.shape[0], image_bgr.shape[1]
+    network_hw = size_hw or network_size(frame_hw, metadata.size_hw[0] * metadata.size_hw[1])
+    return preprocess(image_bgr, Letterbox.fit(frame_hw, network_hw), metadata)[None]
