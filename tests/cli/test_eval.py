@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture
+def in_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The fixture `rtparse` without a process of its own, which takes seconds to start."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["rtparse", *map(str, arguments)]
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(command, int(str(ended.value.code)), *capsys.readouterr())
+
+    return run
+
+
 def test_tables_and_files(rtparse, labelled: Path, folder: Path) -> None:
     done = rtparse("eval", "--data", f"folder:{labelled}", "--out", "new/report", *SIZE)
     assert done.returncode == 0, done.stderr
@@ -53,42 +69,28 @@ def test_tables_and_files(rtparse, labelled: Path, folder: Path) -> None:
     assert len(json.loads(again.stdout)["by_picture"]) == 2
 
 
-def test_flip_and_scales_change_the_figures(rtparse, labelled: Path) -> None:
+def test_flip_and_scales_change_the_figures(in_process, labelled: Path) -> None:
     plain, averaged = (
-        json.loads(rtparse("eval", "--data", labelled, "--json", *SIZE, *more).stdout)
+        json.loads(in_process("eval", "--data", labelled, "--json", *SIZE, *more).stdout)
         for more in ((), ("--flip", "--scales", "1,1.5"))
     )
     assert (averaged["flip"], averaged["scales"]) == (True, [1.0, 1.5])
     assert plain["confusion"] != averaged["confusion"]
 
 
-def test_markdown_on_standard_output(rtparse, labelled: Path) -> None:
-    done = rtparse("eval", "--data", labelled, "--markdown", *SIZE)
+def test_markdown_on_standard_output(in_process, labelled: Path) -> None:
+    done = in_process("eval", "--data", labelled, "--markdown", *SIZE)
     assert done.stdout.startswith("# Evaluation\n")
 
 
-def test_video(rtparse, clip: Path, folder: Path) -> None:
-    done = rtparse("eval", "--video", clip, "--smooth", "0.5", "--json", "--out", "out", *SIZE)
+def test_video(in_process, clip: Path, folder: Path) -> None:
+    done = in_process("eval", "--video", clip, "--smooth", "0.5", "--json", "--out", "out", *SIZE)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert (document["frames"], len(document["changes_in_place"]), document["smooth"]) == (12, 11, 0.5)
     assert 0 < document["unchanged"] <= 1
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["report.json", "report.md"]
-    assert "pixels of people" in rtparse("eval", "--video", clip, *SIZE).stdout
-
-
-@pytest.fixture
-def in_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run `rtparse ARGS` in this process, which is faster: the exit code and what was printed as errors."""
-
-    def run(*arguments: str) -> tuple[object, str]:
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["rtparse", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().err
-
-    return run
+    assert "pixels of people" in in_process("eval", "--video", clip, *SIZE).stdout
 
 
 @pytest.mark.parametrize(
@@ -109,28 +111,30 @@ def in_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ],
 )
 def test_wrong_use(in_process, folder: Path, arguments: tuple[str, ...], message: str) -> None:
-    code, errors = in_process("eval", *arguments)
-    assert code == 2, errors
-    assert message in errors
-    assert len([line for line in errors.splitlines() if "rror" in line]) == 1
+    done = in_process("eval", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len([line for line in done.stderr.splitlines() if "rror" in line]) == 1
     assert not list(folder.iterdir())
 
 
-def test_scales_of_a_fixed_size(rtparse, labelled: Path, make_onnx, folder: Path) -> None:
+def test_scales_of_a_fixed_size(in_process, labelled: Path, make_onnx, folder: Path) -> None:
     make_onnx(folder / "fixed.onnx", (1, 3, 64, 64))
-    done = rtparse("eval", "--engine", "fixed.onnx", "--data", labelled, "--scales", "1,2", "--backend", "onnxruntime")
+    done = in_process(
+        "eval", "--engine", "fixed.onnx", "--data", labelled, "--scales", "1,2", "--backend", "onnxruntime"
+    )
     assert done.returncode == 2
     assert "fixed input sizes" in done.stderr
     # Without scales it is judged at the one size that it has.
-    done = rtparse("eval", "--engine", "fixed.onnx", "--data", labelled, "--json", "--backend", "onnxruntime")
+    done = in_process("eval", "--engine", "fixed.onnx", "--data", labelled, "--json", "--backend", "onnxruntime")
     assert done.returncode == 0, done.stderr
 
 
-def test_broken_labels_are_named(rtparse, labelled: Path, folder: Path) -> None:
+def test_broken_labels_are_named(in_process, labelled: Path, folder: Path) -> None:
     for name in ("images", "labels"):
         (folder / "d" / name).mkdir(parents=True)
         cv2.imwrite(str(folder / f"d/{name}/a.png"), np.full((20, 20), 99, np.uint8))
-    done = rtparse("eval", "--data", "d", "--out", "out", *SIZE)
+    done = in_process("eval", "--data", "d", "--out", "out", *SIZE)
     assert done.returncode == 1
     assert "a.png holds the ids [99]" in done.stderr
     assert not (folder / "out").exists()
