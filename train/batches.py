@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from rtparse._cv import cv2
+from rtparse.errors import RtparseError
 from rtparse.train.mix import Batch
 from rtparse.train.recipe import Recipe
 
@@ -61,29 +63,40 @@ class Numbering:
         return index // (self.accumulate * self.world_size)
 
 
-class MicroBatches(Dataset[MicroBatch]):
-    """Every micro-batch of a run, by number. Travels to worker processes, so the source must be picklable."""
+class MicroBatches(Dataset[MicroBatch | RtparseError]):
+    """Every micro-batch of a run, by number. Travels to worker processes, so the source must be picklable.
+
+    An error is returned, not raised: a worker would wrap its traceback into the message.
+    """
 
     def __init__(self, source: Source, recipe: Recipe, numbering: Numbering) -> None:
         self._source = source
         self._recipe = recipe
         self._numbering = numbering
 
-    def __getitem__(self, index: int) -> MicroBatch:
+    def __getitem__(self, index: int) -> MicroBatch | RtparseError:
         size_hw = self._recipe.batch_size_hw(self._numbering.step(index))
-        drawn = self._source.batch(index, self._numbering.count, size_hw)
+        try:
+            drawn = self._source.batch(index, self._numbering.count, size_hw)
+        except RtparseError as error:
+            return error
         return MicroBatch(index, drawn.images, drawn.labels)
 
 
 def in_order(batches: MicroBatches, indices: list[int], workers: int) -> Generator[MicroBatch]:
     """The micro-batches of these numbers, made ahead by worker processes, or by one thread where `workers` is 0.
 
-    Close the iterator to end them.
+    Close the iterator to end them. Raises what the source raised.
     """
-    if workers == 0:
-        yield from _by_thread(batches.__getitem__, indices)
-        return
-    loader: DataLoader[MicroBatch] = DataLoader(
+    with closing(_by_thread(batches, indices) if workers == 0 else _by_processes(batches, indices, workers)) as row:
+        for made in row:
+            if isinstance(made, RtparseError):
+                raise made
+            yield made
+
+
+def _by_processes(batches: MicroBatches, indices: list[int], workers: int) -> Generator[MicroBatch | RtparseError]:
+    yield from DataLoader(
         batches,
         batch_size=None,
         sampler=indices,
@@ -94,15 +107,14 @@ def in_order(batches: MicroBatches, indices: list[int], workers: int) -> Generat
         # A forked child would inherit the locks of threads that it does not have.
         multiprocessing_context="spawn",
     )
-    yield from loader
 
 
-def _by_thread(make: Callable[[int], MicroBatch], indices: list[int]) -> Generator[MicroBatch]:
-    pending: deque[Future[MicroBatch]] = deque()
+def _by_thread(batches: MicroBatches, indices: list[int]) -> Generator[MicroBatch | RtparseError]:
+    pending: deque[Future[MicroBatch | RtparseError]] = deque()
     pool = ThreadPoolExecutor(1, "rtparse-batches")
     try:
         for index in indices:
-            pending.append(pool.submit(make, index))
+            pending.append(pool.submit(batches.__getitem__, index))
             if len(pending) > AHEAD:
                 yield pending.popleft().result()
         while pending:
@@ -111,8 +123,8 @@ def _by_thread(make: Callable[[int], MicroBatch], indices: list[int]) -> Generat
         pool.shutdown(cancel_futures=True)
 
 
-def _as_it_is(batch: MicroBatch) -> MicroBatch:
-    return batch
+def _as_it_is(made: MicroBatch | RtparseError) -> MicroBatch | RtparseError:
+    return made
 
 
 def _calm_worker(number: int) -> None:

@@ -16,7 +16,10 @@ from rtparse.train.resume import write_whole
 
 
 def save_checkpoint(model: CDLinkNet, path: Path, metadata: ModelMetadata) -> None:
-    """Write the weights with the network's configuration; the file appears under its name only when whole."""
+    """Write the weights with the network's configuration; the file appears under its name only when whole.
+
+    Raises SinkError when it cannot be written.
+    """
     props = metadata.to_props() | {"config": json.dumps(dataclasses.asdict(model.config))}
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     # `save_file` would make a file that only its owner may read.

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtparse.errors import RtparseError
+from rtparse.errors import RtparseError, UsageError
 from rtparse.metadata import IMAGENET_MEAN, IMAGENET_STD, ModelMetadata
 from rtparse.train.batches import MicroBatch, MicroBatches, Numbering, Source, in_order
 from rtparse.train.checkpoint import save_checkpoint
@@ -136,7 +136,10 @@ class Trainer:
         KeyboardInterrupt saves before it travels on. Raises RtparseError when a loss or gradient is not finite.
         """
         plan = self._plan
-        plan.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            plan.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{plan.folder} cannot be made ({error.strerror})", "choose another folder") from None
         indices = self._numbering.of_steps(self.step, plan.steps)
         try:
             with closing(in_order(self._batches, indices, plan.workers)) as row:
@@ -156,6 +159,10 @@ class Trainer:
             with shielded():
                 self.save()
             raise
+        except torch.OutOfMemoryError:
+            raise RtparseError(
+                f"the GPU's memory is full with {self._numbering.count} pictures at a time", "raise --accumulate"
+            ) from None
         with shielded():
             self.save()
 

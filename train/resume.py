@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from rtparse.errors import RtparseError, UsageError
+from rtparse.errors import RtparseError, SinkError, UsageError
 
 RESUME = "resume.pt"
 FORMAT = 1
@@ -70,9 +70,12 @@ def _check_record(folder: Path, recorded: dict[str, str], given: dict[str, str])
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` make a file beside `path`, bring it to the disk, then rename it."""
+    """Have `write` make a file beside `path`, bring it to the disk, then rename it. SinkError when that fails."""
     beside = path.with_name(f".{path.name}.part")
-    write(beside)
-    with beside.open("rb") as written:
-        os.fsync(written.fileno())
-    beside.replace(path)
+    try:
+        write(beside)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        raise SinkError(f"{path} cannot be written ({error})", "what was saved before is whole") from None

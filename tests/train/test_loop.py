@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rtparse._cv import cv2
-from rtparse.errors import RtparseError, UsageError
+from rtparse.errors import RtparseError, SourceError, UsageError
 from rtparse.train.batches import MicroBatches, Numbering, in_order
 from rtparse.train.checkpoint import load_checkpoint
 from rtparse.train.compose import Pair
@@ -159,6 +159,25 @@ def test_worker_processes_make_the_same_batches_as_the_thread() -> None:
     assert all(np.array_equal(a.images, b.images) for a, b in zip(by_thread, by_worker, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_vanishes_is_named(workers: int, tmp_path: Path) -> None:
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+        cv2.imwrite(str(tmp_path / part / "a.png"), np.zeros((64, 48), np.uint8))
+    mix = Mix([(open_dataset(f"folder:{tmp_path}"), 1.0)], "video", seed=0)
+    (tmp_path / "images/a.png").write_bytes(b"")
+    batches = MicroBatches(mix, replace(QUICK, batch=2), Numbering(2, 1, 1, 0))
+    with pytest.raises(SourceError, match=r"a\.png") as caught:
+        list(in_order(batches, [0], workers))
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named(album: Album, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file/run cannot be made"):
+        trainer(tmp_path / "file/run", album).run()
+
+
 def test_a_loss_that_is_no_number_stops_and_shows_the_batch(album: Album, tmp_path: Path) -> None:
     model = tiny()
     run = trainer(tmp_path, album, replace(QUICK, batch=4, accumulate=2), model=model)
@@ -197,7 +216,9 @@ def test_fp16_may_skip_steps_but_not_for_ever(album: Album, tmp_path: Path, back
     scaler = torch.amp.GradScaler("cpu", init_scale=3e38, backoff_factor=backoff)
     fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
     fabric.launch()
-    run = Trainer(fabric, tiny(), album, replace(QUICK, size_hw=(32, 32), batch=2, ema=0.0), Plan(tmp_path, 24, "tiny", {}))
+    run = Trainer(
+        fabric, tiny(), album, replace(QUICK, size_hw=(32, 32), batch=2, ema=0.0), Plan(tmp_path, 24, "tiny", {})
+    )
     before = run.exported.classify.weight.clone()
     if recovers:
         run.run()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rtparse.errors import EngineError, UsageError
 from rtparse.metadata import ModelMetadata
-from rtparse.train.checkpoint import load_checkpoint, save_checkpoint
+from rtparse.train.checkpoint import load_checkpoint, save_checkpoint, take_over
 from rtparse.train.model import CDLinkNet, ModelConfig, Supervised, build_model, upsample_concat
 from rtparse.train.pretrained import load_imagenet
 from rtparse.train.resnet import ENCODERS, ResNetEncoder
@@ -172,6 +175,41 @@ def test_checkpoints_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(EngineError, match="no readable safetensors"):
         load_checkpoint(tmp_path / "text.safetensors")
+
+
+def write_with_config(path: Path, model: CDLinkNet, change: Callable[[dict[str, object]], object]) -> None:
+    fields = asdict(model.config)
+    change(fields)
+    save_file(model.state_dict(), path, {"config": json.dumps(fields)})
+
+
+def test_checkpoints_from_before_layer4_was_a_choice_load(tmp_path: Path) -> None:
+    model = build_model(TINY)
+    write_with_config(tmp_path / "old.safetensors", model, lambda fields: fields.pop("layer4"))
+    loaded, _ = load_checkpoint(tmp_path / "old.safetensors")
+    assert loaded.config == TINY
+    assert torch.equal(loaded.encoder.layer4[0].conv1.weight, model.encoder.layer4[0].conv1.weight)
+
+
+def test_a_network_of_a_later_rtparse_is_refused_in_words(tmp_path: Path) -> None:
+    write_with_config(tmp_path / "new.safetensors", build_model(TINY), lambda fields: fields.update(heads=7))
+    with pytest.raises(EngineError, match=r"cannot build.*heads.*update rtparse"):
+        load_checkpoint(tmp_path / "new.safetensors")
+
+
+def test_what_fits_is_taken_over(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    given = build_model(TINY)
+    save_checkpoint(given, tmp_path / "m.safetensors", ModelMetadata(name="m"))
+    same = build_model(TINY)
+    assert take_over(same, tmp_path / "m.safetensors") == (len(given.state_dict()),) * 2
+    assert all(torch.equal(value, same.state_dict()[key]) for key, value in given.state_dict().items())
+    shallow = build_model(replace(TINY, layer4=False))
+    before = shallow.decoder5[0][0].weight.clone()
+    taken, total = take_over(shallow, tmp_path / "m.safetensors")
+    assert 0 < taken < total
+    assert torch.equal(shallow.encoder.layer3[0].conv1.weight, given.encoder.layer3[0].conv1.weight)
+    assert torch.equal(shallow.decoder5[0][0].weight, before)  # of another shape
 
 
 def test_imagenet_file_of_torchvisions_form_loads(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ KILLS = int(os.environ.get("RTPARSE_KILLS", "3"))
 # One process imports torch and forks a child for each attempt, which saves seconds of imports. No tensor was made in
 # it before, so no thread is lost in a fork.
 SCRIPT = """
-import os, random, signal, sys, time
+import os, random, signal, sys, time, traceback
 from pathlib import Path
 import torch
 from rtparse.train.checkpoint import load_checkpoint
@@ -48,7 +48,8 @@ def child(out):
         try:
             attempt(out)
             os._exit(0)
-        finally:
+        except BaseException:
+            traceback.print_exc()
             os._exit(1)
     return pid
 
