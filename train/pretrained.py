@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from rtparse.errors import EngineError, UsageError
@@ -18,10 +23,11 @@ def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | N
     path_or_url: torchvision's ImageNet file (.pth, path or URL, read with weights_only), the same as .safetensors, or
         an .npz whose BatchNorms are folded into `<conv>.weight` and `<conv>.bias`.
     pictures: (N, 3, H, W) normalized, a few dozen real ones; wanted by a folded file only, to unfold it.
-    Raises UsageError for a missing file and EngineError for one of another network.
+    Raises UsageError for a missing file and EngineError for one that cannot be read or is of another network.
     """
     if path_or_url.startswith(("http://", "https://")):
-        state = torch.hub.load_state_dict_from_url(path_or_url, map_location="cpu", weights_only=True)
+        with _readable(path_or_url):
+            state = torch.hub.load_state_dict_from_url(path_or_url, map_location="cpu", weights_only=True)
         return _load_plain(encoder, state, path_or_url)
     path = Path(path_or_url)
     if not path.is_file():
@@ -30,11 +36,21 @@ def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | N
         if pictures is None:
             raise UsageError(f"{path} has its BatchNorms folded", "give pictures to unfold it")
         return _load_folded(encoder, path, pictures)
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    with _readable(str(path)):
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    return _load_plain(encoder, state, str(path))
 
-        return _load_plain(encoder, load_file(path), str(path))
-    return _load_plain(encoder, torch.load(path, map_location="cpu", weights_only=True), str(path))
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(f"{name} cannot be read ({reason})", "expected a file of weights, no pickled model") from None
 
 
 def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:

@@ -223,6 +223,14 @@ def test_imagenet_file_of_torchvisions_form_loads(tmp_path: Path) -> None:
         load_imagenet(ResNetEncoder("resnet34"), str(tmp_path / "resnet18.pth"))
 
 
+@pytest.mark.parametrize("where", ["weights.pth", "weights.safetensors", "http://127.0.0.1:9/weights.pth"])
+def test_imagenet_files_that_cannot_be_read_are_named(tmp_path: Path, where: str) -> None:
+    (tmp_path / Path(where).name).write_bytes(b"no weights")
+    given = where if where.startswith("http") else str(tmp_path / where)
+    with pytest.raises(EngineError, match=r"weights\.\w+ cannot be read"):
+        load_imagenet(ResNetEncoder("resnet18"), given)
+
+
 def test_folded_weights_unfold_to_the_same_function(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = ResNetEncoder("resnet18").eval()
