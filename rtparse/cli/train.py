@@ -36,6 +36,11 @@ def _recipe(command: F) -> F:
         click.option(
             "--accumulate", type=click.IntRange(1), help="Micro-batches of a step." + _of_preset("accumulate")
         ),
+        click.option(
+            "--style",
+            type=click.Choice(["paper", "video"]),
+            help="The paper's crops, or composed frames, close-ups and rendered people too." + _of_preset("style"),
+        ),
         click.option("--size", metavar="HxW", help="Size of every picture.  [default: by --pixels; paper: 256x192]"),
         click.option(
             "--pixels", type=click.IntRange(4096), help="Height times width, at the aspect ratios of photos and video."
