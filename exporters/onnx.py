@@ -66,19 +66,7 @@ def export_onnx(
     weights: how they are stored; fp16 halves the file, the network still computes in fp32.
     Raises EngineError, and writes nothing, when the parity is not reached.
     """
-    if size_hw is not None:
-        check_size(*size_hw)
-    auxiliary, model.auxiliary = model.auxiliary, None
-    try:
-        folded = fold_batchnorms(model)
-    finally:
-        model.auxiliary = auxiliary
-    proto = _trace(folded, size_hw)
-    if weights == "fp16":
-        store_as_fp16(proto)
-    props = replace(metadata, precision=weights).to_props()
-    helper.set_model_props(proto, props)
-    onnx.checker.check_model(proto, full_check=True)
+    proto = to_onnx(model, metadata, size_hw, weights)
     content = proto.SerializeToString()
     parity = compare(model, content, pictures)
     if parity.agreement < MIN_AGREEMENT or not parity.max_difference <= MAX_DIFFERENCE[weights]:
@@ -91,6 +79,28 @@ def export_onnx(
     beside.write_bytes(content)
     beside.replace(path)
     return parity
+
+
+def to_onnx(
+    model: CDLinkNet,
+    metadata: ModelMetadata,
+    size_hw: tuple[int, int] | None = None,
+    weights: Literal["fp32", "fp16"] = "fp32",
+) -> onnx.ModelProto:
+    """The network for inference, as `export_onnx` writes it, compared with nothing."""
+    if size_hw is not None:
+        check_size(*size_hw)
+    auxiliary, model.auxiliary = model.auxiliary, None
+    try:
+        folded = fold_batchnorms(model)
+    finally:
+        model.auxiliary = auxiliary
+    proto = _trace(folded, size_hw)
+    if weights == "fp16":
+        store_as_fp16(proto)
+    helper.set_model_props(proto, replace(metadata, precision=weights).to_props())
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
 
 
 def _trace(model: nn.Module, size_hw: tuple[int, int] | None) -> onnx.ModelProto:

@@ -11,7 +11,8 @@ import click
 from rtparse.cli import options
 
 if TYPE_CHECKING:
-    from rtparse.metadata import ModelMetadata
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @click.command("export")
@@ -65,6 +66,7 @@ def command(
     keep_existing(target, yes)
     try:
         from rtparse.exporters.check_inputs import check_inputs
+        from rtparse.exporters.int8 import calibration_inputs
         from rtparse.exporters.onnx import export_onnx
         from rtparse.train.checkpoint import load_checkpoint
     except ModuleNotFoundError as error:
@@ -73,30 +75,28 @@ def command(
 
     model, metadata = load_checkpoint(weights)
     static = fixed_size(size, None) if size else None
+    pictures = calibration_inputs(calibrate, metadata, static) if calibrate else []
     with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "float.onnx" if calibrate else target
+        exported = Path(folder) / "float.onnx" if int8 else target
         with console.status("exporting and comparing with torch"):
             parity = export_onnx(model, exported, metadata, check_inputs(images, metadata, static), static, store)
         console.print(
-            f"{'the float model' if calibrate else target}: largest logit difference {parity.max_difference:.2g}, same "
+            f"{'the float model' if int8 else target}: largest logit difference {parity.max_difference:.2g}, same "
             f"label on {parity.agreement:.3%} of {parity.pictures} pictures",
             soft_wrap=True,
         )
-        if calibrate:
-            _quantize(exported, target, calibrate, metadata, static)
+        if int8:
+            _quantize(exported, target, pictures)
 
 
-def _quantize(
-    exported: Path, target: Path, calibrate: Path, metadata: ModelMetadata, static: tuple[int, int] | None
-) -> None:
+def _quantize(exported: Path, target: Path, pictures: list[NDArray[np.float32]]) -> None:
     from rtparse.cli.terminal import console, frame_progress
-    from rtparse.exporters.int8 import calibration_inputs, quantize
+    from rtparse.exporters.int8 import quantize
 
-    inputs = calibration_inputs(calibrate, metadata, static)
     with frame_progress() as progress:
-        task = progress.add_task("calibrating", total=len(inputs))
+        task = progress.add_task("calibrating", total=len(pictures))
         found = quantize(
-            exported, target, inputs, lambda done, total: progress.update(task, completed=done, total=total)
+            exported, target, pictures, lambda done, total: progress.update(task, completed=done, total=total)
         )
     console.print(
         f"{target}: INT8 by {found.calibrated} pictures, same label on {found.agreement:.3%} of {found.judged} others",

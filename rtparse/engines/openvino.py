@@ -5,9 +5,9 @@ from __future__ import annotations
 from queue import Empty, SimpleQueue
 
 import numpy as np
-import openvino as ov
+import openvino as ov  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
-from openvino.frontend import FrontEndManager
+from openvino.frontend import FrontEndManager  # type: ignore[import-untyped, unused-ignore]
 
 from rtparse.engines.onnx_file import LoadedFile, OnnxEngine, TensorInfo
 

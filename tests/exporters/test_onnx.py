@@ -81,6 +81,28 @@ def test_metadata_says_what_a_runtime_needs(dynamic: Path) -> None:
     assert found.classes == CLASSES
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(context="dblock", smooth=False, deep_supervision=False),  # Table I: B
+        ModelConfig(context="dblock", smooth_channels=16, deep_supervision=False),  # B + S
+        ModelConfig("resnet50", aspp_rates=(12, 24, 36), smooth=False),  # B + A, and the encoder of `base`
+        ModelConfig(smooth_channels=32, layer4=False),  # `nano`
+    ],
+    ids=["B", "B + S", "B + A, ResNet-50", "nano"],
+)
+def test_every_kind_of_network_can_be_exported(config: ModelConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(config).eval()
+    x = np.random.default_rng(3).normal(size=(1, 3, 64, 48)).astype(np.float32)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exporter.to_onnx(model, ModelMetadata()).SerializeToString())
+    (logits,) = onnxruntime.InferenceSession(str(path)).run(None, {"image": x})
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_fp16_weights_halve_the_file(
     model: CDLinkNet, pictures: list[np.ndarray], dynamic: Path, tmp_path: Path
 ) -> None:

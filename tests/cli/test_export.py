@@ -1,0 +1,68 @@
+"""`rtparse export --int8` from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rtparse.engines import open_engine
+from rtparse.metadata import ModelMetadata
+from rtparse.train.checkpoint import save_checkpoint
+from rtparse.train.model import ModelConfig, build_model
+from rtparse.train.synthetic import render_scene
+
+
+@pytest.fixture
+def checkpoint(folder: Path) -> Path:
+    """A network that is sure of one class, so that INT8 cannot change its mind."""
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(smooth_channels=16, layer4=False))
+    with torch.no_grad():
+        model.classify.bias[13] = 50
+    path = folder / "tiny.safetensors"
+    save_checkpoint(model, path, ModelMetadata(name="tiny", size_hw=(64, 64)))
+    return path
+
+
+@pytest.fixture
+def pictures(folder: Path) -> Path:
+    (folder / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        cv2.imwrite(str(folder / "pictures" / f"{number}.jpg"), render_scene(rng, (96, 72)).image_bgr)
+    return folder / "pictures"
+
+
+def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
+    done = rtparse("export", "--weights", checkpoint, "--to", "int8.onnx", "--int8", "--calibrate", pictures)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "int8.onnx: INT8 by 7 pictures, same label on 100.000% of 2 others" in done.stderr
+    assert "WARNING" not in done.stderr
+    with open_engine(folder / "int8.onnx") as engine:
+        assert (engine.metadata.name, engine.metadata.precision) == ("tiny", "int8")
+        logits = engine.infer(np.zeros((2, 3, 64, 48), np.float32))
+        assert (logits.argmax(1) == 13).all()
+    assert {path.name for path in folder.iterdir()} == {"tiny.safetensors", "pictures", "int8.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--int8"], "--int8 and --calibrate DIR belong together"),
+        (["--calibrate", "pictures"], "--int8 and --calibrate DIR belong together"),
+        (["--int8", "--calibrate", "pictures", "--store", "fp16"], "got both --int8 and --store fp16"),
+        (["--int8", "--calibrate", "none"], "no folder none"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    rtparse, checkpoint: Path, folder: Path, arguments: list[str], message: str
+) -> None:
+    done = rtparse("export", "--weights", checkpoint, "--to", "out.onnx", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (folder / "out.onnx").exists()
