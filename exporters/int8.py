@@ -38,8 +38,8 @@ FEWEST_PICTURES = 8
 JUDGED_EVERY = 8
 """Of the pictures, each 8th is not calibrated with: the labels are compared on it."""
 PERCENTILE = 99.99
-"""Share of an activation's values within its scale. On the built-in model 99.94 % of held-out labels stay the same at
-99.99, fewer at 99.999, at 99.9, and with the largest value as the scale."""
+"""Share of an activation's values within its scale. Of the labels of held-out pictures `small` kept 99.36 % at 99.99,
+99.33 % at 99.999, 98.72 % at 99.9, and 99.15 % with the largest value as the scale; 99.52 % with the last layer in float."""
 MIN_AGREEMENT = 0.97
 
 
