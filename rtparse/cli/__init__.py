@@ -13,6 +13,7 @@ import rtparse
 from rtparse.errors import RtparseError
 
 _COMMANDS = {
+    "balance": "Shift the classes of a trained network so that its mIoU is highest.",
     "bench": "Measure the engine, each stage and the whole pipeline.",
     "eval": "Judge a model on labelled pictures, or its steadiness on a video.",
     "export": "Turn a checkpoint into a model file.",
