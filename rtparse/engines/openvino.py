@@ -29,7 +29,8 @@ class OpenVinoEngine(OnnxEngine):
         if not inputs:
             raise ValueError("it holds no network")
         props = model.rt_info["framework"] if model.has_rt_info(["framework"]) else {}
-        # Without this OpenVINO 2026.4 adds the first channel's bias to all channels of some INT8 convolutions.
+        # INT8 files come out in float by this. Left in INT8, OpenVINO 2026.4 computes some convolutions wrongly: those
+        # with a bias that it reshapes take one channel's for all, those on concatenated inputs are off as well.
         passes = Manager()
         passes.register_pass(ConstantFolding())
         passes.run_passes(model)

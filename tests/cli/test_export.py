@@ -53,7 +53,7 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
         with open_engine(folder / "int8.onnx", backend) as engine:
             assert (engine.metadata.name, engine.metadata.precision) == ("tiny", "int8")
             logits[backend] = engine.infer(given)[:, :13]
-    # OpenVINO once took one channel's bias for all.
+    # OpenVINO's own INT8 takes one channel's bias for all, in the context module.
     difference = np.abs(logits["openvino"] - logits["onnxruntime"]).mean()
     assert difference < 0.1 * logits["onnxruntime"].std()
     assert {path.name for path in folder.iterdir()} == {"tiny.safetensors", "pictures", "int8.onnx"}
