@@ -85,7 +85,7 @@ def quantize(
     """Write the INT8 form of a float ONNX file.
 
     inputs: from `calibration_inputs`. on_progress: called with the number of pictures that went through, and of all.
-    The last convolution stays in float: 256 steps of its logits would be ties between classes (99.52 % instead of 99.37).
+    The last convolution stays in float: 256 steps of its logits are too few (99.52 % of labels kept, else 99.37 %).
     Raises EngineError, and writes nothing, when too many labels change.
     """
     judged = inputs[::JUDGED_EVERY]
