@@ -1,4 +1,4 @@
-"""The model that ships: small, self-describing, and able to parse a clip that its training never saw."""
+"""The models that ship: small files, self-describing, and able to parse a clip that their training never saw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 import rtparse
 from rtparse import CLASSES, Parser
-from rtparse.models import resolve
+from rtparse.engines import BACKENDS, default_model
+from rtparse.engines.cores import multiplies_bytes
+from rtparse.models import BUILTINS
 from rtparse.train.metrics import Scores, confusion, scores
 from rtparse.train.synthetic import Scene
 from rtparse.train.synthetic.clip import CLIP_LENGTH, CLIP_OUTFIT, clip_frames, recolored
@@ -19,9 +21,9 @@ from rtparse.train.synthetic.clip import CLIP_LENGTH, CLIP_OUTFIT, clip_frames, 
 FRAMES = range(30, CLIP_LENGTH - 30, 9)
 
 
-@pytest.fixture(scope="module")
-def parser() -> Iterator[Parser]:
-    with Parser() as opened:
+@pytest.fixture(scope="module", params=BUILTINS)
+def parser(request: pytest.FixtureRequest) -> Iterator[Parser]:
+    with Parser(request.param, backend="onnxruntime") as opened:
         yield opened
 
 
@@ -30,13 +32,26 @@ def judged(parser: Parser, scenes: Iterable[Scene]) -> Scores:
 
 
 def test_the_file_is_small_and_says_what_it_is(parser: Parser) -> None:
-    path = resolve(None)
+    path = Path(parser.engine.path)
     assert path.parent == Path(rtparse.__file__).parent / "models"
-    assert path.stat().st_size <= 27 * 2**20
-    assert parser.engine.sizes is None
     metadata = parser.engine.metadata
-    assert (metadata.name, metadata.classes, metadata.size_hw) == ("small", CLASSES, (256, 192))
-    assert metadata.precision == "fp16"
+    assert (metadata.name, metadata.classes) == (path.stem.removesuffix("-int8"), CLASSES)
+    most, precision, size_hw = {
+        "small": (27, "fp16", (256, 192)),
+        "small-int8": (14, "int8", (256, 192)),
+        "nano": (7, "fp16", (224, 160)),
+    }[path.stem]
+    assert path.stat().st_size <= most * 2**20
+    assert (metadata.precision, metadata.size_hw) == (precision, size_hw)
+    assert parser.engine.sizes is None
+
+
+def test_without_a_name_the_one_that_is_fastest_here_is_taken() -> None:
+    for backend in BACKENDS:
+        with Parser(backend=backend) as chosen:
+            assert Path(chosen.engine.path).stem == default_model(backend)
+    assert default_model("openvino") == "small"
+    assert default_model("onnxruntime") == ("small-int8" if multiplies_bytes() else "small")
 
 
 def test_the_clip_is_parsed_whatever_colour_the_clothes_have(parser: Parser) -> None:

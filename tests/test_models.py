@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rtparse.errors import EngineError, UsageError
-from rtparse.models import BUILTIN, list_models, register, register_path, resolve, unregister
+from rtparse.models import BUILTINS, list_models, register, register_path, resolve, unregister
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_a_file_that_is_gone_is_named(model: Path) -> None:
         resolve("mine")
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a.onnx", "../x", "-x", "a b", BUILTIN])
+@pytest.mark.parametrize("name", ["", "a/b", "a.onnx", "../x", "-x", "a b", *BUILTINS])
 def test_a_name_that_could_be_something_else_is_refused(model: Path, name: str) -> None:
     with pytest.raises(UsageError):
         register(name, model)
@@ -122,10 +122,9 @@ def test_nothing_is_left_beside_the_register(model: Path, config: Path) -> None:
     assert [path.name for path in config.parent.iterdir()] == ["models.json"]
 
 
-def test_the_built_in_model_is_a_file_or_an_error_that_says_so() -> None:
+def test_built_in_models_are_there_by_name() -> None:
     builtin = [m for m in list_models() if m.builtin]
-    if builtin:
-        assert resolve() == resolve(BUILTIN) == builtin[0].path
-    else:
-        with pytest.raises(EngineError, match="carries no model"):
-            resolve()
+    assert tuple(m.name for m in builtin) == BUILTINS
+    for found in builtin:
+        assert resolve(found.name) == found.path
+        assert hashlib.sha256(found.path.read_bytes()).hexdigest() == found.sha256

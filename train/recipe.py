@@ -52,7 +52,7 @@ class Recipe:
     schedule: Literal["poly", "trapezoid"] = "trapezoid"
     warmup: int = 100
     clip_norm: float | None = 5.0
-    class_balance: float = 0.3
+    class_balance: float = 0.1
     ohem: float = 1.0
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.5

@@ -18,7 +18,7 @@ _COMMANDS = {
     "eval": "Judge a model on labelled pictures, or its steadiness on a video.",
     "export": "Turn a checkpoint into a model file.",
     "image": "Parse one image.",
-    "info": "Show versions, engines and the built-in model.",
+    "info": "Show versions, engines and models.",
     "label": "Label pictures with a model, to train another one on them.",
     "models": "List, add and remove models by name.",
     "presets": "Compare the network's presets: size, cost, speed and quality.",

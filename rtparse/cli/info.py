@@ -28,8 +28,8 @@ PACKAGES = (
 @click.command("info")
 @options.verbosity
 def command() -> None:
-    """Show versions, the engines that run here (and why others do not) and the built-in model."""
-    from rtparse.engines import available_engines
+    """Show versions, the engines that run here (and why others do not) and the models."""
+    from rtparse.engines import available_engines, default_model
     from rtparse.models import list_models
 
     versions = Table("package", "version", title=f"Python {platform.python_version()}, {platform.platform()}")
@@ -44,6 +44,8 @@ def command() -> None:
         engines.add_row(engine.kind, "yes" if engine.available else "no", engine.reason)
     results.print(engines)
     models = Table("model", "file", "SHA-256", title="Models")
+    default = default_model()
     for model in list_models():
-        models.add_row(model.name, str(model.path), model.sha256[:16])
+        name = f"{model.name} (default)" if model.name == default else model.name
+        models.add_row(name, str(model.path), model.sha256[:16])
     results.print(models)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtparse.engines.base import Engine
+from rtparse.engines.cores import multiplies_bytes
 from rtparse.errors import EngineError, MissingDependencyError, UsageError
 
-__all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "open_engine"]
+__all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "default_model", "open_engine"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,19 @@ def _fastest() -> str:
     except ImportError:
         return "onnxruntime"
     return "openvino"
+
+
+def default_model(backend: str | None = None) -> str:
+    """The name of the built-in model that is fastest here for the same labels.
+
+    backend: as for `open_engine`. ONNX Runtime gains by INT8 on CPUs that multiply bytes; OpenVINO computes float
+        models in bfloat16, which is faster still.
+    """
+    if (backend or _fastest()) == "onnxruntime" and multiplies_bytes():
+        from rtparse.engines.ort import providers
+
+        return "small-int8" if providers() == ["CPUExecutionProvider"] else "small"
+    return "small"
 
 
 def available_engines() -> list[EngineStatus]:

@@ -1,4 +1,4 @@
-"""How many cores there are to compute with."""
+"""What there is to compute with."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def physical_cores() -> int:
         return len({(topology / f"cpu{i}/topology/thread_siblings_list").read_text() for i in allowed})
     except OSError:
         return len(allowed)
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU has instructions for sums of products of bytes (VNNI, AMX, Arm's dot product); Linux says so."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return not {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}.isdisjoint(features.split())

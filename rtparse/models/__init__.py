@@ -1,4 +1,4 @@
-"""Models by name: the one inside the package, and files that the user registered with their SHA-256.
+"""Models by name: those inside the package, and files that the user registered with their SHA-256.
 
 The register is `rtparse/models.json` in $XDG_CONFIG_HOME (~/.config where that is unset):
 {"format": 1, "models": {name: {"path": ..., "sha256": ...}}}.
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rtparse.errors import EngineError, UsageError
 
-BUILTIN = "small"
-"""Name of the model inside the package."""
+BUILTINS = ("small", "small-int8", "nano")
+"""Names of the models inside the package; their cards are beside them."""
 
 _FORMAT = 1
 
@@ -34,9 +34,9 @@ class Model:
 
 
 def list_models() -> list[Model]:
-    """The built-in model, where the package carries one, then the registered ones by name. Raises EngineError."""
-    path = _builtin_path()
-    builtin = [Model(BUILTIN, path, _sha256(path), builtin=True)] if path.is_file() else []
+    """The built-in models that the package carries, then the registered ones by name. Raises EngineError."""
+    files = {name: _builtin_path(name) for name in BUILTINS}
+    builtin = [Model(name, path, _sha256(path), builtin=True) for name, path in files.items() if path.is_file()]
     return builtin + [model for _, model in sorted(_read().items())]
 
 
@@ -52,8 +52,8 @@ def register(name: str, path: str | Path) -> Model:
     if not path.is_file():
         raise UsageError(f"no file {path}", "give a model file such as model.onnx")
     models = _read()
-    if name == BUILTIN:
-        raise UsageError(f"{name!r} is the built-in model", "choose another name")
+    if name in BUILTINS:
+        raise UsageError(f"{name!r} is a built-in model", "choose another name")
     if name in models:
         raise UsageError(f"{name!r} already names {models[name].path}", "unregister it first, or choose another name")
     models[name] = Model(name, path, _sha256(path))
@@ -70,16 +70,18 @@ def unregister(name: str) -> None:
     _write(models)
 
 
-def resolve(model: str | Path | None = None) -> Path:
-    """The file of a model: of a registered or the built-in name, the path itself, or the built-in model for None.
+def resolve(model: str | Path) -> Path:
+    """The file of a model: of a registered or a built-in name, or the path itself.
 
     A name wins over a file in the working folder that is called the same (write ./name for the file). Raises UsageError
     for what is neither, EngineError when a registered file has changed or the package carries no model.
     """
-    if model is None or model == BUILTIN:
-        path = _builtin_path()
+    if isinstance(model, str) and model in BUILTINS:
+        path = _builtin_path(model)
         if not path.is_file():
-            raise EngineError("this installation of rtparse carries no model", "name a model file, such as model.onnx")
+            raise EngineError(
+                f"this installation of rtparse does not carry {model}", "name a model file, such as model.onnx"
+            )
         return path
     # Only a plain word can be a name, and only then is the register read.
     models = _read() if isinstance(model, str) and Path(model).name == model and "." not in model else {}
@@ -96,8 +98,8 @@ def register_path() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "rtparse" / "models.json"
 
 
-def _builtin_path() -> Path:
-    return Path(str(importlib.resources.files("rtparse.models") / f"{BUILTIN}.onnx"))
+def _builtin_path(name: str) -> Path:
+    return Path(str(importlib.resources.files("rtparse.models") / f"{name}.onnx"))
 
 
 def _verified(model: Model) -> Path:
@@ -115,7 +117,7 @@ def _verified(model: Model) -> Path:
 
 
 def _names(models: dict[str, Model]) -> str:
-    return f"names known: {', '.join([BUILTIN, *sorted(models)])}"
+    return f"names known: {', '.join([*BUILTINS, *sorted(models)])}"
 
 
 def _sha256(path: Path) -> str:
