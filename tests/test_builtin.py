@@ -36,13 +36,9 @@ def test_the_file_is_small_and_says_what_it_is(parser: Parser) -> None:
     assert path.parent == Path(rtparse.__file__).parent / "models"
     metadata = parser.engine.metadata
     assert (metadata.name, metadata.classes) == (path.stem.removesuffix("-int8"), CLASSES)
-    most, precision, size_hw = {
-        "small": (27, "fp16", (256, 192)),
-        "small-int8": (14, "int8", (256, 192)),
-        "nano": (7, "fp16", (224, 160)),
-    }[path.stem]
+    most, precision = {"small": (27, "fp16"), "small-int8": (14, "int8")}[path.stem]
     assert path.stat().st_size <= most * 2**20
-    assert (metadata.precision, metadata.size_hw) == (precision, size_hw)
+    assert (metadata.precision, metadata.size_hw) == (precision, (256, 192))
     assert parser.engine.sizes is None
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rtparse.errors import EngineError, UsageError
 
-BUILTINS = ("small", "small-int8", "nano")
-"""Names of the models inside the package; their cards are beside them."""
+BUILTINS = ("small", "small-int8")
+"""Names of the models inside the package; small.md beside them is their card."""
 
 _FORMAT = 1
 

@@ -29,7 +29,20 @@ def photos(folder: Path, people: NDArray[np.uint8]) -> Path:
 
 
 def test_the_result_is_a_dataset_and_is_gone_on_with(rtparse, photos: Path, folder: Path) -> None:
-    command = ("label", "photos", "--to", "out/labelled", "--flip", "--scales", "1,1.5", "--confidence", "0.6", *SIZE)
+    command = (
+        "label",
+        "photos",
+        "--to",
+        "out/labelled",
+        "--engine",
+        "small",
+        "--flip",
+        "--scales",
+        "1,1.5",
+        "--confidence",
+        "0.6",
+        *SIZE,
+    )
     done = rtparse(*command)
     assert done.returncode == 0, done.stderr
     assert "3 pictures labelled" in done.stderr
