@@ -54,6 +54,17 @@ class ModelMetadata:
             "precision": self.precision,
         }
 
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values, for a sidecar."""
+        return {key: json.loads(text) if text.startswith("[") else text for key, text in self.to_props().items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, object]) -> ModelMetadata:
+        """Read `to_json`'s fields; as `from_props`."""
+        return cls.from_props(
+            {key: each if isinstance(each, str) else json.dumps(each) for key, each in fields.items()}
+        )
+
     @classmethod
     def from_props(cls, props: Mapping[str, str]) -> ModelMetadata:
         """Read fields; one that is absent has its default. Raises EngineError naming a field that cannot be read."""
