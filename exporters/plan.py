@@ -1,0 +1,176 @@
+"""An ONNX graph to a TensorRT plan: the network parsed, its profiles set, the engine built and serialized."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import onnx
+
+from rtparse.engines.flavours import Flavour
+from rtparse.errors import EngineError
+from rtparse.sidecar import Profile, Tensor
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with the name of a phase, the steps that are done and those there are. Phases nest."""
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """How to build. level: 0..5, None for the library's default. timing_cache: file that remembers measured kernels."""
+
+    flavour: Flavour
+    profiles: tuple[Profile, ...]
+    level: int | None = None
+    timing_cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A serialized engine, and its inputs and outputs as the network declares them."""
+
+    content: bytes
+    tensors: tuple[Tensor, ...]
+
+
+def build_plan(
+    proto: onnx.ModelProto, options: PlanOptions, on_progress: OnProgress = lambda phase, done, total: None
+) -> Plan:
+    """Build an engine. Ctrl-C stops the build before KeyboardInterrupt travels on.
+
+    Raises MissingDependencyError without the library, EngineError with its own words where it refuses the network,
+    finds no GPU or fails.
+    """
+    trt = options.flavour.load()
+    logger = _logger(trt)
+    try:
+        builder = trt.Builder(logger)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    except (TypeError, RuntimeError) as error:  # a constructor that returned nothing
+        raise _failed("cannot start its builder", options, logger, error) from None
+    if options.flavour.plugins:
+        trt.init_libnvinfer_plugins(logger, "")
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(proto.SerializeToString()):
+        said = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise EngineError(f"{options.flavour.name} cannot read the network ({'; '.join(said) or logger.last})")
+    config = _config(trt, builder, network, options)
+    monitor = _monitor(trt, on_progress)
+    config.progress_monitor = monitor
+    content = _build(builder, network, config, monitor)
+    if content is None:
+        raise _failed("built no engine", options, logger)
+    if options.timing_cache:
+        _keep(config.get_timing_cache(), options.timing_cache)
+    return Plan(bytes(content), _tensors(trt, network))
+
+
+def _config(trt: ModuleType, builder: Any, network: Any, options: PlanOptions) -> Any:
+    config = builder.create_builder_config()
+    # Names of layers are for `rtparse inspect`; they cost nothing when the engine runs.
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if options.level is not None:
+        config.builder_optimization_level = options.level
+    image = network.get_input(0)
+    for each in options.profiles:
+        profile = builder.create_optimization_profile()
+        profile.set_shape(image.name, *((count, 3, *each.size_hw) for count in each.batch))
+        config.add_optimization_profile(profile)
+    if options.timing_cache:
+        known = options.timing_cache.read_bytes() if options.timing_cache.exists() else b""
+        # One of another version or GPU is refused by the library, and replaced.
+        if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
+            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+    return config
+
+
+def _build(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
+    """Build in a thread: the main one has to be free for Ctrl-C, which the monitor passes on at the next step."""
+    done: list[Any] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(builder.build_serialized_network(network, config))
+        except BaseException as error:  # travels on in the main thread
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="rtparse-build")
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except KeyboardInterrupt:
+        monitor.cancelled = True
+        thread.join()
+        raise
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _keep(cache: Any, path: Path) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(bytes(cache.serialize()))
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise EngineError(f"the timing cache {path} cannot be written ({error.strerror})") from None
+
+
+def _tensors(trt: ModuleType, network: Any) -> tuple[Tensor, ...]:
+    names = {trt.float32: "float32", trt.float16: "float16", trt.bfloat16: "bfloat16"}
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    return tuple(Tensor(each.name, names[each.dtype], tuple(each.shape)) for each in [*inputs, *outputs])
+
+
+def _failed(what: str, options: PlanOptions, logger: Any, error: Exception | None = None) -> EngineError:
+    flavour = options.flavour
+    hint = "" if flavour.portable else f"{flavour.name} builds on the GPU that will run the plan; is one there?"
+    return EngineError(f"{flavour.name} {what} ({logger.last or error or 'it did not say why'})", hint)
+
+
+def _logger(trt: ModuleType) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        """Keeps the last error for our own message."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.last = message.strip().partition("\n")[0]
+
+    return Logger()
+
+
+def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Tells how far the build is. cancelled: set from another thread, ends it at the next step."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cancelled = False
+            self._totals: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._totals[phase_name] = num_steps
+            on_progress(phase_name, 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            on_progress(phase_name, step + 1, self._totals.get(phase_name, 0))
+            return not self.cancelled
+
+        def phase_finish(self, phase_name: str) -> None:
+            total = self._totals.pop(phase_name, 0)
+            on_progress(phase_name, total, total)
+
+    return Monitor()

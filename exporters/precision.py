@@ -1,0 +1,139 @@
+"""A float32 graph to half precision, but for the layers that were seen to need float32.
+
+TensorRT networks are strongly typed: an FP16 engine is an FP16 graph. Whether a layer fits is measured, on pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort  # type: ignore[import-untyped, unused-ignore]
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper, version_converter
+
+from rtparse.errors import EngineError
+from rtparse.exporters.graph import quiet
+
+Inputs = Sequence[NDArray[np.float32]]
+
+LARGEST = 65504.0 / 4
+"""Of what a layer's values may be on the pictures measured, so that others have room up to float16's largest."""
+MIN_AGREEMENT = 0.995
+BFLOAT16_OPSET = 22
+"""The first whose convolutions take bfloat16."""
+MOST_FLOAT32_LAYERS = 32
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A graph in another precision. float32_layers: names of the nodes that stay. agreement: share of pixels with the
+    label of the float32 graph, None where the CPU cannot compute in that precision.
+    """
+
+    proto: onnx.ModelProto
+    float32_layers: tuple[str, ...]
+    agreement: float | None
+
+
+def to_half(proto: onnx.ModelProto, inputs: Inputs, keep_io: bool = False) -> Cast:
+    """The graph in float16, with those layers in float32 whose values overflow it or change labels.
+
+    inputs: network inputs (N, 3, H, W) float32, of the graph's size if that is fixed, to measure on.
+    keep_io: input and output stay float32. Raises EngineError where 32 layers in float32 are not enough.
+    """
+    peaks = _peaks(proto, inputs)
+    wide = [name for name, peak in peaks.items() if not peak <= LARGEST]
+    ranked = [name for name in sorted(peaks, key=lambda name: -peaks[name]) if name not in wide]
+    expected = [_run(proto, given).argmax(1) for given in inputs]
+    more = 0
+    while True:
+        kept = [*wide, *ranked[:more]]
+        half = _cast(proto, kept, keep_io)
+        same = [_run(half, given).argmax(1) == labels for given, labels in zip(inputs, expected, strict=True)]
+        agreement = float(np.mean([picture.mean() for picture in same]))
+        if agreement >= MIN_AGREEMENT:
+            return Cast(half, tuple(sorted(kept)), agreement)
+        more = 2 * more or 1
+        if more > MOST_FLOAT32_LAYERS:
+            raise EngineError(
+                f"float16 changes too much: same label on {agreement:.2%} of pixels, expected {MIN_AGREEMENT:.1%}, "
+                f"with {len(kept)} layers in float32",
+                "build with --precision fp32 or bf16",
+            )
+
+
+def to_bfloat16(proto: onnx.ModelProto) -> Cast:
+    """The graph in bfloat16, input and output too. It has float32's range, so no layer overflows; CPUs cannot run it.
+
+    Transposed convolutions stay in float32: TensorRT-RTX has none in bfloat16.
+    """
+    kept = [node.name for node in proto.graph.node if node.op_type == "ConvTranspose"]
+    half = _cast(version_converter.convert_version(proto, BFLOAT16_OPSET), kept, keep_io=False)
+    for node in half.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.BFLOAT16
+    values = {weight.name: weight for weight in proto.graph.initializer}
+    for weight in half.graph.initializer:
+        if weight.data_type == TensorProto.FLOAT16:
+            original = numpy_helper.to_array(values[weight.name])
+            weight.CopyFrom(helper.make_tensor(weight.name, TensorProto.BFLOAT16, original.shape, original.flatten()))
+    for info in [*half.graph.input, *half.graph.output, *half.graph.value_info]:
+        if info.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            info.type.tensor_type.elem_type = TensorProto.BFLOAT16
+    return Cast(half, tuple(kept), None)
+
+
+def _cast(proto: onnx.ModelProto, float32_layers: list[str], keep_io: bool) -> onnx.ModelProto:
+    with quiet():
+        from onnxruntime.transformers.float16 import (  # type: ignore[import-untyped, unused-ignore]
+            convert_float_to_float16,
+        )
+
+        half: onnx.ModelProto = convert_float_to_float16(
+            proto, keep_io_types=keep_io, op_block_list=[], node_block_list=float32_layers
+        )
+    return half
+
+
+def _peaks(proto: onnx.ModelProto, inputs: Inputs) -> dict[str, float]:
+    """The largest magnitude among the weights, inputs and outputs of each node, in the order of the graph."""
+    values = {
+        weight.name: float(np.abs(numpy_helper.to_array(weight)).max(initial=0))
+        for weight in proto.graph.initializer
+        if weight.data_type == TensorProto.FLOAT
+    }
+    tensors = [*proto.graph.value_info, *proto.graph.output]
+    floats = {info.name for info in tensors if info.type.tensor_type.elem_type == TensorProto.FLOAT}
+    measured = onnx.ModelProto()
+    measured.CopyFrom(proto)
+    computed = [name for node in proto.graph.node for name in node.output if name in floats]
+    del measured.graph.output[:]
+    measured.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in computed)
+    session = _session(measured)
+    for given in inputs:
+        for name, found in zip(computed, session.run(None, {session.get_inputs()[0].name: given}), strict=True):
+            # max of a NaN is a NaN, which is not within any bound
+            values[name] = float(np.maximum(values.get(name, 0.0), np.abs(found).max(initial=0)))
+    return {
+        node.name: float(np.max([values.get(name, 0.0) for name in [*node.input, *node.output]]))
+        for node in proto.graph.node
+        if floats.intersection(node.output)
+    }
+
+
+def _run(proto: onnx.ModelProto, given: NDArray[np.float32]) -> NDArray[np.floating]:
+    session = _session(proto)
+    (tensor,) = session.get_inputs()
+    element = np.float16 if tensor.type == "tensor(float16)" else np.float32
+    logits: NDArray[np.floating] = session.run(None, {tensor.name: given.astype(element)})[0]
+    return logits
+
+
+def _session(proto: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
