@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +19,8 @@ from av.codec.context import Flags
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from rtparse.kernels import FOLDER, definitions, entry
+from rtparse.kernels.launch import Launch
 from rtparse.metadata import ModelMetadata
 
 
@@ -139,3 +145,37 @@ def _tone(start: int, rate: int, offset: Fraction) -> av.AudioFrame:
     )
     frame.sample_rate, frame.pts, frame.time_base = rate, start + round(offset * rate), Fraction(1, rate)
     return frame
+
+
+@pytest.fixture(scope="session")
+def host_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, tuple[str, ...]], Path]:
+    """Compiles a kernel for the host: host_library("upsample_argmax", ("half",)) -> a shared library.
+
+    It exports `ENTRY_host(const unsigned grid[3], const unsigned block[3], void** params)`.
+    """
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++")
+    folder = tmp_path_factory.mktemp("kernels")
+    options = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+
+    @functools.cache
+    def build(kernel: str, variant: tuple[str, ...]) -> Path:
+        path = folder / f"{entry(kernel, variant)}.so"
+        macros = ["-DRTPARSE_HOST", *definitions(kernel, variant)]
+        command = [compiler, *options, *macros, "-shared", "-fPIC", "-x", "c++", FOLDER / f"{kernel}.cu", "-o", path]
+        subprocess.run(command, check=True)
+        return path
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def run_on_host(host_library: Callable[[str, tuple[str, ...]], Path]) -> Callable[[Launch], None]:
+    """Runs a launch, whose addresses are of host memory, by the kernel's host build."""
+
+    def run(launch: Launch) -> None:
+        function = getattr(ctypes.CDLL(str(host_library(launch.kernel, launch.variant))), f"{launch.entry}_host")
+        function((ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block), launch.params())
+
+    return run

@@ -22,6 +22,11 @@ MACROS: dict[str, dict[str, tuple[str, ...]]] = {
         "RTPARSE_LAYOUT": ("linear", "hwc8"),
         "RTPARSE_INPUTS": ("2", "3", "4", "5"),
     },
+    "letterbox_normalize": {"RTPARSE_T": TYPES, "RTPARSE_SOURCE": ("bgr", "nv12")},
+    "upsample_argmax": {"RTPARSE_T": TYPES},
+    "running_mean": {"RTPARSE_T": TYPES},
+    "thumbnail": {"RTPARSE_T": TYPES},
+    "blend": {},
 }
 """For each kernel, the macros that it is built with and the values they have."""
 

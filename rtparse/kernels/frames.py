@@ -1,0 +1,216 @@
+"""Launches of the kernels that every frame passes: letterbox_normalize, running_mean, upsample_argmax, blend.
+
+All addresses are device addresses; what lies there belongs to the caller. Sizes, pitches and element counts stay below
+2**31. Every kernel runs on one frame: in a batch, pass the address of the sample.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import astuple, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.kernels.launch import BLOCK, Argument, Launch, ceil_div
+from rtparse.metadata import ModelMetadata
+from rtparse.preprocess import Letterbox
+from rtparse.smoothing import THUMBNAIL_SIDE
+
+_pointer, _int, _float = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
+
+Matrix = Literal["bt601", "bt709", "bt2020"]
+
+_LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {  # of red and blue
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+}
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How NV12 becomes RGB: with y = (Y - black) * gain and u, v around 0, R = y + red_v * v and so on."""
+
+    black: float
+    gain: float
+    red_v: float
+    green_u: float
+    green_v: float
+    blue_u: float
+
+    @classmethod
+    def of(cls, matrix: Matrix, *, full_range: bool) -> Colours:
+        """By the stream's tags. full_range: Y and chroma use 0..255; otherwise Y 16..235, chroma 16..240."""
+        red, blue = _LUMA_WEIGHTS[matrix]
+        green = 1 - red - blue
+        black, gain, spread = (0.0, 1.0, 1.0) if full_range else (16.0, 255 / 219, 255 / 224)
+        return cls(
+            black,
+            gain,
+            2 * (1 - red) * spread,
+            -2 * (1 - blue) * blue / green * spread,
+            -2 * (1 - red) * red / green * spread,
+            2 * (1 - blue) * spread,
+        )
+
+
+@dataclass(frozen=True)
+class BgrFrame:
+    """(H, W, 3) uint8 at an address, rows `pitch` bytes apart."""
+
+    address: int
+    pitch: int
+
+
+@dataclass(frozen=True)
+class Nv12Frame:
+    """Y (H, W) uint8 and, for every 2x2 pixels, a pair U V: (ceil(H / 2), ceil(W / 2), 2). Pitches in bytes."""
+
+    luma: int
+    luma_pitch: int
+    chroma: int
+    chroma_pitch: int
+    colours: Colours
+
+
+def letterbox_normalize(
+    dtype: str, frame: BgrFrame | Nv12Frame, letterbox: Letterbox, metadata: ModelMetadata, output: int
+) -> Launch:
+    """The network's input (3, H, W) of `dtype` at `output`, from a frame of `letterbox.frame_hw`.
+
+    Equal to `rtparse.preprocess.preprocess` where the frame is shrunk; where it is enlarged, within one 8-bit level.
+    """
+    if isinstance(frame, BgrFrame):
+        source: tuple[Argument, ...] = (_pointer(frame.address), _int(frame.pitch))
+    else:
+        source = (
+            _pointer(frame.luma),
+            _int(frame.luma_pitch),
+            _pointer(frame.chroma),
+            _int(frame.chroma_pitch),
+            *map(_float, astuple(frame.colours)),
+        )
+    height, width = letterbox.network_hw
+    sizes = (*letterbox.frame_hw, *letterbox.content_hw, letterbox.top, letterbox.left, height, width)
+    scales = [1 / (255 * std) for std in metadata.std]
+    shifts = [mean / std for mean, std in zip(metadata.mean, metadata.std, strict=True)]
+    return Launch(
+        "letterbox_normalize",
+        (dtype, "bgr" if isinstance(frame, BgrFrame) else "nv12"),
+        (ceil_div(height * width, BLOCK), 1, 1),
+        (
+            *source,
+            *map(_int, sizes),
+            _int(metadata.channel_order == "rgb"),
+            *map(_float, scales + shifts),
+            _pointer(output),
+        ),
+    )
+
+
+def thumbnail(dtype: str, network_input: int, network_hw: tuple[int, int], output: int) -> Launch:
+    """The thumbnail (3, 16, 16) float32 at `output` that tells a scene cut, as `rtparse.smoothing` makes it.
+
+    network_input: (3, H, W) of `dtype`.
+    """
+    return Launch(
+        "thumbnail",
+        (dtype,),
+        (ceil_div(3 * THUMBNAIL_SIDE**2, BLOCK), 1, 1),
+        (_pointer(network_input), *map(_int, (3, *network_hw, THUMBNAIL_SIDE)), _pointer(output)),
+    )
+
+
+def running_mean(dtype: str, logits: int, mean: int, count: int, strength: float) -> Launch:
+    """mean = strength * mean + (1 - strength) * logits, in place, of `count` values: logits `dtype`, mean float32.
+
+    At strength 0 the mean becomes the logits, whatever it held: so it starts anew.
+    """
+    return Launch(
+        "running_mean",
+        (dtype,),
+        (ceil_div(count, BLOCK), 1, 1),
+        (_pointer(logits), _pointer(mean), _int(count), _float(strength), _float(1 - strength)),
+    )
+
+
+def upsample_argmax(
+    dtype: str, logits: int, shape: tuple[int, int, int], letterbox: Letterbox, labels: int, pitch: int
+) -> Launch:
+    """Labels uint8 of `letterbox.frame_hw`, rows `pitch` bytes apart, as `rtparse.postprocess.Upsampler` makes them.
+
+    logits: `shape` (classes, h, w) of `dtype`, contiguous; "float" for a running mean. They differ from the CPU's
+    labels only where two classes tie within float32's rounding of the coordinates.
+    """
+    classes, *grid_hw = shape
+    axes = zip(
+        letterbox.frame_hw,
+        grid_hw,
+        (letterbox.top, letterbox.left),
+        letterbox.content_hw,
+        letterbox.network_hw,
+        strict=True,
+    )
+    # The same two numbers an axis as in Upsampler: how far apart frame pixels lie on the grid, and where it begins.
+    maps = [(content * grid / network / frame, first * grid / network) for frame, grid, first, content, network in axes]
+    height, width = letterbox.frame_hw
+    return Launch(
+        "upsample_argmax",
+        (dtype,),
+        (ceil_div(height * ceil_div(width, 4), BLOCK), 1, 1),
+        (
+            _pointer(logits),
+            *map(_int, (classes, *grid_hw, height, width)),
+            *(_float(value) for axis in maps for value in axis),
+            _pointer(labels),
+            _int(pitch),
+        ),
+    )
+
+
+def blend_palette(palette_rgb: NDArray[np.uint8], shown: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+    """What `blend` looks colours up in: (256, 4) uint8, blue, green, red and whether the class is drawn.
+
+    palette_rgb: (classes, 3). shown: (classes,); None means all but the background.
+    """
+    table = np.zeros((256, 4), np.uint8)
+    count = len(palette_rgb)
+    table[:count, :3] = palette_rgb[:, ::-1]
+    table[1:count, 3] = 1 if shown is None else shown[1:]
+    return table
+
+
+def blend(
+    frame: BgrFrame,
+    labels: int,
+    labels_pitch: int,
+    palette: int,
+    frame_hw: tuple[int, int],
+    alpha: float,
+    output: BgrFrame,
+) -> Launch:
+    """The overlay view of `rtparse.render.Renderer`, without its legend; `output` may be the frame itself.
+
+    palette: the address of a `blend_palette`. alpha: weight of the colours, 0..1.
+    """
+    height, width = frame_hw
+    return Launch(
+        "blend",
+        (),
+        (ceil_div(height * ceil_div(width, 16), BLOCK), 1, 1),
+        (
+            _pointer(frame.address),
+            _int(frame.pitch),
+            _pointer(labels),
+            _int(labels_pitch),
+            _pointer(palette),
+            _int(height),
+            _int(width),
+            _float(1 - alpha),
+            _float(alpha),
+            _pointer(output.address),
+            _int(output.pitch),
+        ),
+    )
