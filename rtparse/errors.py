@@ -5,6 +5,8 @@ RtparseError                    the root; `exit_code` is what the command line e
 ├── MissingDependencyError      an extra is not installed; the message holds the `pip install` line
 ├── SourceError                 a source cannot be opened or read
 ├── EngineError                 a model file cannot be loaded or run
+│   └── DeviceError             the GPU or its driver cannot be used, or failed
+│       └── DeviceMemoryError   not enough memory for it
 └── SinkError                   an output cannot be written
 
 Errors of foreign libraries (FFmpeg, OpenCV, ONNX Runtime, the operating system) are translated where the library is
@@ -37,8 +39,10 @@ class UsageError(RtparseError, ValueError):
 class MissingDependencyError(RtparseError, ImportError):
     """A package that this call needs is not installed."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed", f'run: pip install "rtparse[{extra}]"')
+    def __init__(self, package: str, extra: str, note: str = "") -> None:
+        super().__init__(
+            f"{package} is not installed", f'run: pip install "rtparse[{extra}]"{f" ({note})" if note else ""}'
+        )
 
 
 class SourceError(RtparseError):
@@ -47,6 +51,14 @@ class SourceError(RtparseError):
 
 class EngineError(RtparseError):
     """A model file cannot be loaded or run."""
+
+
+class DeviceError(EngineError):
+    """The GPU or its driver cannot be used, or failed."""
+
+
+class DeviceMemoryError(DeviceError):
+    """Not enough memory on the GPU, or of what the host can lock for it."""
 
 
 class SinkError(RtparseError):

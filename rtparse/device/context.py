@@ -1,0 +1,148 @@
+"""A GPU's primary context, as torch and TensorRT use it too, and the owner of everything that is made in it."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from contextlib import ExitStack
+from threading import RLock, local
+from types import TracebackType
+from typing import Any
+
+from rtparse.closing import Closing
+from rtparse.device.driver import bindings, check, check_process, forked, is_foreign, pycuda_driver, translate
+from rtparse.errors import DeviceError, UsageError
+
+_LEFT: list[object] = []
+"""What a forked process must not free: it would call the driver of its parent."""
+
+
+class Device(Closing):
+    """The primary context of one GPU.
+
+    It owns what is made with it (`rtparse.device.owned.Owned`): closing it frees what is left of that, the youngest
+    first, then lets go of the context. Several Devices of one GPU share the context, which ends with the last user.
+
+    Thread-safe. A Device that is dropped without being closed is closed when it is collected or the process ends. In a
+    forked process everything raises DeviceError but `close`, which does nothing there.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        """index: which GPU, as CUDA counts them.
+
+        Raises MissingDependencyError without PyCUDA or cuda-bindings, UsageError where there is no such GPU,
+        DeviceError for no driver, one that is too old, or a GPU that cannot be used.
+        """
+        self._context: Any = None
+        driver = pycuda_driver()
+        bindings()
+        check_process()
+        self.lock = RLock()
+        self._owned: dict[int, Closing] = {}
+        self._current = Current(self)
+        try:
+            count = driver.Device.count()
+            if not 0 <= index < count:
+                raise UsageError(f"there is no GPU {index}", f"choose from 0 to {count - 1}")
+            device = driver.Device(index)
+            self.name: str = device.name()
+            self.compute_capability: tuple[int, int] = device.compute_capability()
+            self._context = device.retain_primary_context()
+        except driver.Error as error:
+            raise translate(error) from error
+        atexit.register(_close, weakref.ref(self))
+
+    def current(self) -> Current:
+        """A `with` block in which the context is this thread's current one; CUDA's errors leave it as ours. Blocks nest.
+
+        Raises DeviceError on entering when the device was closed, or in a forked process.
+        """
+        return self._current
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the GPU's memory: free, total."""
+        with self._current:
+            free, total = pycuda_driver().mem_get_info()
+        return free, total
+
+    def own(self, owned: Closing) -> None:
+        """Close it with the device."""
+        with self.lock:
+            self._owned[id(owned)] = owned
+
+    def disown(self, owned: Closing) -> None:
+        with self.lock:
+            self._owned.pop(id(owned), None)
+
+    def close(self) -> None:
+        """Free everything that was made with the device, after its work in progress, and let go of the context.
+
+        Raises DeviceError when the context cannot be made current; the device then stays open.
+        """
+        if self._context is None:
+            return
+        if forked():
+            _LEFT.extend((self._context, self._owned))
+            self._context = None
+            return
+        with self.lock, self._current, ExitStack() as stack:
+            stack.callback(self._release)
+            for owned in self._owned.values():
+                stack.callback(owned.close)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _release(self) -> None:
+        # PyCUDA lets go of a context only where it is current, and then leaves it on the driver's stack.
+        check(bindings().cuCtxPopCurrent())
+        self._current.popped()
+        self._context.detach()
+        self._context = None
+
+
+class Current:
+    """The `with` block of `Device.current`; one object serves all threads."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._thread = local()
+
+    def __enter__(self) -> None:
+        depth = getattr(self._thread, "depth", 0)
+        if depth == 0:
+            check_process()
+            context = self._device._context
+            if context is None:
+                raise DeviceError("the device was closed", "open it again")
+            try:
+                context.push()
+            except pycuda_driver().Error as error:
+                raise translate(error) from error
+            self._thread.context = context
+        self._thread.depth = depth + 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.depth -= 1
+        if self._thread.depth == 0 and self._thread.context is not None:
+            self._pop(self._thread.context)
+        if error is not None and is_foreign(error):
+            raise translate(error) from error
+
+    def popped(self) -> None:
+        """This thread's context is off the stack already."""
+        self._thread.context = None
+
+    @staticmethod
+    def _pop(context: Any) -> None:
+        try:
+            context.pop()
+        except pycuda_driver().Error:
+            context.pop()  # PyCUDA aborts the process when a thread ends with a context on its stack
+
+
+def _close(device: weakref.ref[Device]) -> None:
+    if (found := device()) is not None:
+        found.close()
