@@ -1,15 +1,18 @@
-"""Which devices a run uses: those that torchrun gives, else one GPU, else the CPU."""
+"""Which devices a run uses, those that torchrun gives, else one GPU, else the CPU; and in which precision."""
 
 from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
 
+from rtparse.engines.cores import multiplies_bfloat16
 from rtparse.errors import UsageError
+from rtparse.train.recipe import Recipe
 
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -18,10 +21,25 @@ _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
+def settled(recipe: Recipe) -> Recipe:
+    """The recipe with the precision that "auto" means here: bf16 where GPU or CPU multiply it, else fp32.
+
+    A CPU without such instructions computes bf16 many times slower than fp32.
+    """
+    if recipe.precision != "auto":
+        return recipe
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = multiplies_bfloat16()
+    return replace(recipe, precision="bf16" if fast else "fp32")
+
+
 def open_fabric(precision: str) -> Fabric:
     """A launched Fabric. Under torchrun each process is one rank of DDP; without it there is one device.
 
-    precision: "fp32", "bf16" or "fp16" (mixed: weights stay in fp32). Raises UsageError for fp16 without a GPU.
+    precision: that of a `settled` recipe, "fp32", "bf16" or "fp16" (mixed: weights stay in fp32). Raises UsageError for
+    fp16 without a GPU.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     cuda = torch.cuda.is_available()

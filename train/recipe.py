@@ -35,6 +35,7 @@ class Recipe:
     auxiliary_stride: the deep supervision is judged on every Nth label pixel of each axis.
     ema: decay of the running mean of the weights, 0 for none.
     teacher_weight: share of the teacher in the loss; temperature: of its distillation.
+    precision: "auto" is what the machine computes well, see `rtparse.train.fabric.settled`.
     hold_out: every Nth training picture is kept for judging, 0 for none.
     """
 
@@ -60,7 +61,7 @@ class Recipe:
     ema: float = 0.998
     teacher_weight: float = 0.5
     temperature: float = 2.0
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = False
     seed: int = 0
     hold_out: int = 14

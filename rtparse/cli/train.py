@@ -65,7 +65,11 @@ def _recipe(command: F) -> F:
         click.option(
             "--teacher-weight", type=SHARE, help="Share of --teacher in the loss." + _of_preset("teacher_weight")
         ),
-        click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help=_of_preset("precision").strip()),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            help="auto: bf16 where the machine multiplies it, else fp32." + _of_preset("precision"),
+        ),
         click.option("--compile/--no-compile", default=None, help="Compile the network." + _of_preset("compile")),
         click.option("--seed", type=click.IntRange(0), help=_of_preset("seed").strip()),
         click.option(

@@ -12,7 +12,7 @@ from rtparse.cli.terminal import console
 from rtparse.errors import UsageError
 from rtparse.preprocess import fixed_size
 from rtparse.train.data import open_dataset
-from rtparse.train.fabric import open_fabric
+from rtparse.train.fabric import open_fabric, settled
 from rtparse.train.model import PRESETS
 from rtparse.train.progress import TrainProgress
 from rtparse.train.recipe import RECIPES, Recipe
@@ -44,7 +44,7 @@ def _recipe(preset: str, chosen: dict[str, Any]) -> Recipe:
         chosen["size_hw"] = fixed_size(chosen.pop("size"), None)
     elif "pixels" in chosen:
         chosen["size_hw"] = None
-    return replace(RECIPES[preset], **chosen)
+    return settled(replace(RECIPES[preset], **chosen))
 
 
 def check_data(specs: Sequence[str], hold_out: int | None) -> None:

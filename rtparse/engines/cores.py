@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CPUINFO = Path("/proc/cpuinfo")
+
 
 def physical_cores() -> int:
     """Cores that this process may run on, two hardware threads of one core counted once where Linux says so."""
@@ -20,9 +22,17 @@ def physical_cores() -> int:
 
 def multiplies_bytes() -> bool:
     """Whether the CPU has instructions for sums of products of bytes (VNNI, AMX, Arm's dot product); Linux says so."""
+    return not _features().isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether an x86 CPU has instructions for sums of products of bfloat16 (AVX512-BF16, AMX); Linux says so."""
+    return not _features().isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+def _features() -> set[str]:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = CPUINFO.read_text()
     except OSError:
-        return False
-    features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
-    return not {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}.isdisjoint(features.split())
+        return set()
+    return set(next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "").split())
