@@ -5,8 +5,11 @@ TensorRT networks are strongly typed: an FP16 engine is an FP16 graph. Whether a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,10 +17,14 @@ import onnxruntime as ort  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from rtparse.errors import EngineError
+from rtparse.errors import EngineError, UsageError
 from rtparse.exporters.graph import quiet
+from rtparse.exporters.int8 import quantize
+from rtparse.metadata import ModelMetadata
 
-Inputs = Sequence[NDArray[np.float32]]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Pictures = Sequence[NDArray[np.float32]]
+"""Network inputs (N, 3, H, W) float32."""
 
 LARGEST = 65504.0 / 4
 """Of what a layer's values may be on the pictures measured, so that others have room up to float16's largest."""
@@ -38,7 +45,42 @@ class Cast:
     agreement: float | None
 
 
-def to_half(proto: onnx.ModelProto, inputs: Inputs, keep_io: bool = False) -> Cast:
+def cast(
+    proto: onnx.ModelProto,
+    metadata: ModelMetadata,
+    precision: Precision,
+    pictures: Pictures,
+    calibrating: Pictures = (),
+    on_picture: Callable[[int, int], None] = lambda done, total: None,
+    keep_io: bool = False,
+) -> Cast:
+    """The float32 graph in a precision.
+
+    pictures, keep_io: as `to_half`. calibrating: for int8, from `calibration_inputs`; on_picture: as `quantize`.
+    Raises UsageError for int8 without pictures to calibrate on, and for a graph that is int8 already in another
+    precision; EngineError where the precision changes too much.
+    """
+    if metadata.precision == "int8":
+        if precision != "int8":
+            raise UsageError(f"the model is quantized to int8, asked for was {precision}", "give the float model")
+        return Cast(proto, (), None)
+    if precision == "fp16":
+        return to_half(proto, pictures, keep_io)
+    if precision == "bf16":
+        return to_bfloat16(proto)
+    if precision == "fp32":
+        return Cast(proto, (), None)
+    if not calibrating:
+        raise UsageError("int8 was asked for without pictures to calibrate on", "add --calibrate DIR")
+    with tempfile.TemporaryDirectory() as folder:
+        source, quantized = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        helper.set_model_props(proto, metadata.to_props())
+        onnx.save(proto, source)
+        found = quantize(source, quantized, calibrating, on_picture)
+        return Cast(onnx.load(quantized), found.float_nodes, found.agreement)
+
+
+def to_half(proto: onnx.ModelProto, inputs: Pictures, keep_io: bool = False) -> Cast:
     """The graph in float16, with those layers in float32 whose values overflow it or change labels.
 
     inputs: network inputs (N, 3, H, W) float32, of the graph's size if that is fixed, to measure on.
@@ -66,12 +108,12 @@ def to_half(proto: onnx.ModelProto, inputs: Inputs, keep_io: bool = False) -> Ca
 
 
 def to_bfloat16(proto: onnx.ModelProto) -> Cast:
-    """The graph in bfloat16, input and output too. It has float32's range, so no layer overflows; CPUs cannot run it.
+    """The graph in bfloat16, with float32 input and output. No layer overflows, as in float32; CPUs cannot run it.
 
     Transposed convolutions stay in float32: TensorRT-RTX has none in bfloat16.
     """
     kept = [node.name for node in proto.graph.node if node.op_type == "ConvTranspose"]
-    half = _cast(version_converter.convert_version(proto, BFLOAT16_OPSET), kept, keep_io=False)
+    half = _cast(version_converter.convert_version(proto, BFLOAT16_OPSET), kept, keep_io=True)
     for node in half.graph.node:
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
@@ -99,7 +141,7 @@ def _cast(proto: onnx.ModelProto, float32_layers: list[str], keep_io: bool) -> o
     return half
 
 
-def _peaks(proto: onnx.ModelProto, inputs: Inputs) -> dict[str, float]:
+def _peaks(proto: onnx.ModelProto, inputs: Pictures) -> dict[str, float]:
     """The largest magnitude among the weights, inputs and outputs of each node, in the order of the graph."""
     values = {
         weight.name: float(np.abs(numpy_helper.to_array(weight)).max(initial=0))

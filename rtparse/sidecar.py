@@ -94,7 +94,7 @@ class Sidecar:
             "plan": {"bytes": self.plan_bytes, "sha256": self.plan_sha256},
             "onnx": {"sha256": self.onnx_sha256},
         }
-        return json.dumps(fields, indent=2) + "\n"
+        return "{\n" + ",\n".join(f'  "{name}": {json.dumps(value)}' for name, value in fields.items()) + "\n}\n"
 
     @classmethod
     def from_json(cls, text: str) -> Sidecar:

@@ -2,103 +2,95 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
 import click
 
 from rtparse.cli import options
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+PLAN_SUFFIXES = (".plan", ".engine")
 
 
 @click.command("export")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="CKPT", help="Checkpoint (.safetensors) to export.")
+@click.option("--model", metavar="M", help=".onnx file or name of a model to export.  [default: built-in]")
 @click.option(
-    "--weights", type=click.Path(path_type=Path), required=True, help="Checkpoint (.safetensors) of training."
-)
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="File to write (.onnx).")
-@click.option("--size", metavar="HxW", help="A static input, batch 1.  [default: dynamic batch, height and width]")
-@click.option(
-    "--store",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="How weights are stored; fp16 halves the file.",
+    "--to", "target", type=click.Path(path_type=Path), required=True, help="File to write: .onnx, .plan or .engine."
 )
 @click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of pictures to compare with torch on.  [default: rendered people]",
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    help="In which the network computes.  [default: fp32 for .onnx, fp16 for plans]",
 )
-@click.option("--int8", is_flag=True, help="Quantize to INT8, for CPUs and TensorRT; needs --calibrate.")
+@click.option("--int8", "precision", flag_value="int8", help="The same as --precision int8; needs --calibrate.")
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of pictures like those that will be parsed; up to 200 are used.",
+    help="Folder of pictures like those that will be parsed, for int8; up to 200 are used.",
 )
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="HxW",
+    help="Input size; a plan may have several.  [default: any for .onnx, that of a 16:9 frame for plans]",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of pictures to compare and measure on.  [default: rendered people]",
+)
+@click.option(
+    "--fused",
+    type=click.Choice(["auto", "on", "off"]),
+    help="Compute the upsample-concat in one kernel; auto times both on the GPU.  [default: off for .onnx, auto]",
+)
+@click.option("--store", type=click.Choice(["fp32", "fp16"]), help=".onnx: how weights are stored.  [default: fp32]")
+@click.option("--flavour", type=click.Choice(["tensorrt", "tensorrt-rtx"]), help="Plans: which TensorRT.")
+@click.option("--batch", metavar="N|1:OPT:MAX", help="Plans: up to so many pictures at once.  [default: 1]")
+@click.option("--level", type=click.IntRange(0, 5), help="Plans: how long the builder searches.")
+@click.option(
+    "--timing-cache",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Plans: where measured kernels are remembered.  [default: by version, GPU and driver in ~/.cache]",
+)
+@click.option(
+    "--verify/--no-verify",
+    "verified",
+    default=None,
+    help="Plans: compare with ONNX Runtime on the GPU.  [default: where there is one]",
+)
+@click.option("--triton", type=click.Path(path_type=Path), metavar="DIR", help="Lay out a Triton model repository too.")
 @click.option("-y", "--yes", is_flag=True, help="Replace an existing file.")
 @options.verbosity
-def command(
-    weights: Path,
-    target: Path,
-    size: str | None,
-    store: Literal["fp32", "fp16"],
-    images: Path | None,
-    int8: bool,
-    calibrate: Path | None,
-    yes: bool,
-) -> None:
-    """Turn a checkpoint into an ONNX file that is known to give torch's labels, or nearly so in INT8."""
-    from rtparse.cli.terminal import console
+def command(weights: Path | None, model: str | None, target: Path, yes: bool, **given: Any) -> None:
+    """Turn a checkpoint, or an .onnx file, into a model file that is known to give the same labels.
+
+    .onnx runs anywhere; .plan is a TensorRT engine for one kind of GPU, with a sidecar that says which.
+    """
     from rtparse.cli.work import keep_existing
     from rtparse.errors import MissingDependencyError, UsageError
 
-    if target.suffix != ".onnx":
-        raise UsageError(f"--to is {target}", "expected a name ending in .onnx")
-    if int8 != (calibrate is not None):
-        raise UsageError("--int8 and --calibrate DIR belong together", "give both or neither")
-    if int8 and store != "fp32":
-        raise UsageError(f"got both --int8 and --store {store}", "give one of them")
+    if target.suffix not in (".onnx", *PLAN_SUFFIXES):
+        raise UsageError(f"--to is {target}", "expected a name ending in .onnx, .plan or .engine")
+    if weights and model:
+        raise UsageError("--weights and --model were both given", "give one of them")
+    chosen = {name: value for name, value in given.items() if value not in (None, ())}
+    foreign = ("flavour", "batch", "level", "timing_cache", "verified") if target.suffix == ".onnx" else ("store",)
+    for name in foreign:
+        if name in chosen:
+            option = "verify" if name == "verified" else name.replace("_", "-")
+            kind = "plans" if target.suffix == ".onnx" else ".onnx files"
+            raise UsageError(f"--{option} is for {kind}, --to is {target}", "leave it out")
+    if (chosen.get("precision") == "int8") < ("calibrate" in chosen):
+        raise UsageError("--calibrate was given without int8", "add --precision int8")
     keep_existing(target, yes)
     try:
-        from rtparse.exporters.check_inputs import check_inputs
-        from rtparse.exporters.int8 import calibration_inputs
-        from rtparse.exporters.onnx import export_onnx
-        from rtparse.train.checkpoint import load_checkpoint
+        from rtparse.cli.exporting import export
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "export") from None
-    from rtparse.preprocess import fixed_size
-
-    model, metadata = load_checkpoint(weights)
-    static = fixed_size(size, None) if size else None
-    pictures = calibration_inputs(calibrate, metadata, static) if calibrate else []
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "float.onnx" if int8 else target
-        with console.status("exporting and comparing with torch"):
-            parity = export_onnx(model, exported, metadata, check_inputs(images, metadata, static), static, store)
-        console.print(
-            f"{'the float model' if int8 else target}: largest logit difference {parity.max_difference:.2g}, same "
-            f"label on {parity.agreement:.3%} of {parity.pictures} pictures",
-            soft_wrap=True,
-        )
-        if int8:
-            _quantize(exported, target, pictures)
-
-
-def _quantize(exported: Path, target: Path, pictures: list[NDArray[np.float32]]) -> None:
-    from rtparse.cli.terminal import console, frame_progress
-    from rtparse.exporters.int8 import quantize
-
-    with frame_progress() as progress:
-        task = progress.add_task("calibrating", total=len(pictures))
-        found = quantize(
-            exported, target, pictures, lambda done, total: progress.update(task, completed=done, total=total)
-        )
-    console.print(
-        f"{target}: INT8 by {found.calibrated} pictures, same label on {found.agreement:.3%} of {found.judged} others",
-        soft_wrap=True,
-    )
+    export(weights, model, target, yes, chosen)
