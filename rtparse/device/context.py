@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rtparse.closing import Closing
-from rtparse.device.driver import bindings, check, check_process, forked, is_foreign, pycuda_driver, translate
+from rtparse.device.driver import bindings, call, check_process, forked, is_foreign, pycuda_driver, translate
 from rtparse.errors import DeviceError, UsageError
 
 _LEFT: list[object] = []
@@ -53,7 +53,7 @@ class Device(Closing):
         atexit.register(_close, weakref.ref(self))
 
     def current(self) -> Current:
-        """A `with` block in which the context is this thread's current one; CUDA's errors leave it as ours. Blocks nest.
+        """A `with` block in which the context is the thread's current one; CUDA's errors leave it as ours. Blocks nest.
 
         Raises DeviceError on entering when the device was closed, or in a forked process.
         """
@@ -95,7 +95,7 @@ class Device(Closing):
 
     def _release(self) -> None:
         # PyCUDA lets go of a context only where it is current, and then leaves it on the driver's stack.
-        check(bindings().cuCtxPopCurrent())
+        call("cuCtxPopCurrent")
         self._current.popped()
         self._context.detach()
         self._context = None

@@ -27,8 +27,9 @@ _started_by = 0
 class CallError(Exception):
     """A call of cuda.bindings that failed. Never leaves this package."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(name, code)
+        self.name = name
         self.code = code
 
 
@@ -73,12 +74,12 @@ def bindings() -> Any:
     return driver
 
 
-def check(result: tuple[Any, ...]) -> Any:
-    """What a call of cuda.bindings returned beside its code: nothing, one value, or a tuple. Raises CallError."""
-    code, *values = result
+def call(name: str, *arguments: Any) -> Any:
+    """What a function of cuda.bindings returns beside its code: one value, or None. Raises CallError."""
+    code, *values = getattr(bindings(), name)(*arguments)
     if int(code):
-        raise CallError(int(code))
-    return values[0] if len(values) == 1 else tuple(values) or None
+        raise CallError(name, int(code))
+    return values[0] if values else None
 
 
 def forked() -> bool:
@@ -105,12 +106,12 @@ def translate(error: BaseException) -> DeviceError:
     if _lacks_function(error):
         return DeviceError(f"the NVIDIA driver is too old ({error})", "update the driver")
     if isinstance(error, CallError):
-        call, text, code = "CUDA", _text(error.code), error.code
+        name, text, code = error.name, _text(error.code), error.code
     else:
-        call, _, text = str(error).partition(" failed: ")
+        name, _, text = str(error).partition(" failed: ")
         code = _codes().get(text.split(" - ")[0], -1)
     if code == 2:
-        return DeviceMemoryError(f"{call} found no memory left on the GPU", "use a smaller size or batch")
+        return DeviceMemoryError(f"{name} found no memory left on the GPU", "use a smaller size or batch")
     if code == 100:
         return DeviceError("CUDA found no GPU", "check with nvidia-smi, and CUDA_VISIBLE_DEVICES")
     if code in DRIVERS:
@@ -119,9 +120,9 @@ def translate(error: BaseException) -> DeviceError:
         return DeviceError(f"a kernel does not fit this GPU or its driver ({text})", "update the driver")
     if code in LOST:
         return DeviceError(
-            f"the GPU stopped working ({call}: {text})", "restart the process; `nvidia-smi` and `dmesg` may say why"
+            f"the GPU stopped working ({name}: {text})", "restart the process; `nvidia-smi` and `dmesg` may say why"
         )
-    return DeviceError(f"{call} failed on the GPU: {text}")
+    return DeviceError(f"{name} failed on the GPU: {text}")
 
 
 def out_of_memory(asked: int, free: int, total: int) -> DeviceMemoryError:

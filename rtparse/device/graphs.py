@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from rtparse.device.driver import bindings, check
+from rtparse.device.driver import bindings, call
 from rtparse.device.owned import Owned
 from rtparse.device.streams import Stream
 from rtparse.errors import DeviceError
@@ -23,22 +23,26 @@ class Graph(Owned):
         `work` uses that stream only, and neither allocates nor waits. It has run once before, so that libraries have
         set themselves up.
         """
-        cuda = bindings()
+        self._made: list[tuple[str, Any]] = []  # what destroys it, and what was made
         with stream.device.current():
-            mode = cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-            check(cuda.cuStreamBeginCapture(stream.handle, mode))
-            graph: Any = None
+            mode = bindings().CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+            call("cuStreamBeginCapture", stream.handle, mode)
             try:
-                try:
-                    work()
-                finally:
-                    code, graph = cuda.cuStreamEndCapture(stream.handle)
-                check((code,))
-                self._executable = check(cuda.cuGraphInstantiate(graph, 0))
-            finally:
+                work()
+            except BaseException:
+                _, graph = bindings().cuStreamEndCapture(stream.handle)
                 if graph is not None and int(graph):
-                    check(cuda.cuGraphDestroy(graph))
-        super().__init__(stream.device)
+                    bindings().cuGraphDestroy(graph)
+                raise
+            graph = call("cuStreamEndCapture", stream.handle)
+            self._made.append(("cuGraphDestroy", graph))
+            super().__init__(stream.device)
+            try:
+                self._executable = call("cuGraphInstantiate", graph, 0)
+            except BaseException:
+                self.close()
+                raise
+            self._made.append(("cuGraphExecDestroy", self._executable))
 
     @classmethod
     def try_to_record(cls, stream: Stream, work: Callable[[], None]) -> Graph | None:
@@ -52,7 +56,9 @@ class Graph(Owned):
     def launch(self, stream: Stream) -> None:
         """Do the work once more, in the stream's order."""
         with self.device.current():
-            check(bindings().cuGraphLaunch(self._executable, stream.handle))
+            call("cuGraphLaunch", self._executable, stream.handle)
 
     def _free(self) -> None:
-        check(bindings().cuGraphExecDestroy(self._executable))
+        while self._made:
+            call(*self._made[-1])
+            self._made.pop()

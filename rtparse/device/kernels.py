@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rtparse.device.context import Device
-from rtparse.device.driver import bindings, check
+from rtparse.device.driver import call
 from rtparse.device.owned import Owned
 from rtparse.device.streams import Stream
 from rtparse.kernels import Variant
@@ -38,7 +38,7 @@ class Kernels(Owned):
         MissingDependencyError without NVRTC, EngineError where the kernel cannot be compiled, DeviceError where it
         cannot be loaded.
         """
-        cuda, device = bindings(), self.device
+        device = self.device
         function = self._function(launch)
         addresses = launch.params()
         params = ctypes.addressof(addresses)
@@ -46,7 +46,7 @@ class Kernels(Owned):
 
         def on(stream: Stream, kept: object = (launch, addresses)) -> None:
             with device.current():
-                check(cuda.cuLaunchKernel(function, *geometry, 0, stream.handle, params, 0))
+                call("cuLaunchKernel", function, *geometry, 0, stream.handle, params, 0)
 
         return on
 
@@ -54,12 +54,12 @@ class Kernels(Owned):
         with self.device.lock, self.device.current():
             if launch.entry not in self._functions:
                 compiled = self._compiler(launch.kernel, launch.variant, arch=self._arch)
-                module = check(bindings().cuModuleLoadData(compiled.code))
+                module = call("cuModuleLoadData", compiled.code)
                 self._modules.append(module)
-                self._functions[launch.entry] = check(bindings().cuModuleGetFunction(module, compiled.entry.encode()))
+                self._functions[launch.entry] = call("cuModuleGetFunction", module, compiled.entry.encode())
             return self._functions[launch.entry]
 
     def _free(self) -> None:
         while self._modules:
-            check(bindings().cuModuleUnload(self._modules[-1]))
+            call("cuModuleUnload", self._modules[-1])
             self._modules.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -42,7 +43,8 @@ class DeviceBuffer(Owned):
 class HostBuffer(Owned):
     """Page-locked memory of the host: copies from and to it run beside the host's work.
 
-    array: the memory as a NumPy array. It and its views end with the buffer: copy what is to stay.
+    array: the memory as a NumPy array. It and its views end with the buffer: copy what is to stay. Freeing it waits for
+        all work on the GPU.
     """
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -61,4 +63,7 @@ class HostBuffer(Owned):
         super().__init__(device)
 
     def _free(self) -> None:
+        driver = pycuda_driver()
+        with contextlib.suppress(driver.Error):  # a GPU that was lost copies nothing any more
+            driver.Context.synchronize()
         self._allocation.free()

@@ -34,6 +34,8 @@ class Event(Owned):
 class Stream(Owned):
     """Work that the GPU does in order, beside that of other streams. Thread-safe; the order is that of the calls.
 
+    Closing it does not wait: what was enqueued is still done.
+
     handle: the CUstream, for other libraries.
     """
 
@@ -77,7 +79,6 @@ class Stream(Owned):
             self._stream.synchronize()
 
     def _free(self) -> None:
-        self._stream.synchronize()
         self._stream = None
 
 

@@ -1,4 +1,4 @@
-"""The tests in on_gpu/ run on a GPU where there is one, and on the stand-in driver, by `test_on_standin.py`, elsewhere."""
+"""The tests in on_gpu/ run on a GPU where there is one, elsewhere on the stand-in driver by `test_on_standin.py`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs pytest on the stand-in driver, under the real PyCUDA and the real cuda-bindings.
 
-    python tests/device/run_on_standin.py [--driver FOLDER] [pytest's arguments]      default: all of tests/device/on_gpu
+    python tests/device/run_on_standin.py [--driver FOLDER] [pytest's arguments]      default: all of on_gpu/
 
 FOLDER keeps the stand-in between runs. Exit code 77: it cannot be built here; the last line says why.
 """

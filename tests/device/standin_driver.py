@@ -60,7 +60,7 @@ class StandIn:
         self._library = ctypes.CDLL("libcuda.so.1")
 
     def counts(self) -> dict[str, int]:
-        """Calls by name ("calls:cuMemAlloc"), what is alive by kind ("live:stream"), copies, launches, waits; 0 is absent.
+        """Calls by name ("calls:cuMemAlloc"), what lives by kind ("live:stream"), copies, launches, waits; 0 is absent.
 
         misuse: handles and addresses that were none, work that is not allowed, bytes written behind a buffer.
         leaked: what was alive when the last user of the context let go of it.
@@ -70,8 +70,9 @@ class StandIn:
         lines = (line.rpartition(" ") for line in text.value.decode().splitlines())
         return {name: int(number) for name, _, number in lines if int(number)}
 
-    def live(self) -> dict[str, int]:
-        return {name: count for name, count in self.counts().items() if name.startswith("live:")}
+    def wrong(self) -> dict[str, int]:
+        """What is alive, was leaked or was misused."""
+        return {name: count for name, count in self.counts().items() if name.startswith(("live:", "leaked", "misuse"))}
 
     def zero(self) -> None:
         """Counts of calls start anew."""

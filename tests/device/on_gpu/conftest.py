@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from rtparse.device import Device
+from rtparse.device import Device, DeviceBuffer, HostBuffer, Kernels, Stream
+from rtparse.device.kernels import Compiler
+from rtparse.kernels.frames import running_mean
+from rtparse.kernels.nvrtc import compile_kernel
 
 if TYPE_CHECKING:
     from standin_driver import StandIn
+
+ON_STANDIN = "RTPARSE_STANDIN" in os.environ
 
 
 @pytest.fixture
 def standin() -> Iterator[StandIn]:
     """The stand-in driver, its counts at zero; nothing that the test made is alive afterwards, nothing was misused."""
-    if "RTPARSE_STANDIN" not in os.environ:
+    if not ON_STANDIN:
         pytest.skip("looks into the stand-in driver: python tests/device/run_on_standin.py")
     from standin_driver import StandIn
 
@@ -27,13 +33,51 @@ def standin() -> Iterator[StandIn]:
     yield found
     found.heal()
     found.delay(70)
-    counts = found.counts()
-    assert {name: count for name, count in counts.items() if name.startswith(("live:", "leaked", "misuse"))} == {}
+    assert found.wrong() == {}
 
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    if "RTPARSE_STANDIN" in os.environ:
+    if ON_STANDIN:
         request.getfixturevalue("standin")  # looks whether everything was freed
     with Device() as opened:
         yield opened
+
+
+@pytest.fixture
+def compiler() -> Compiler:
+    """Kernels for what runs here."""
+    if ON_STANDIN:
+        from standin_driver import compile_twin
+
+        return compile_twin
+    pytest.importorskip("cuda.bindings.nvrtc")
+    return compile_kernel
+
+
+class Averaging:
+    """A piece of work for the GPU: mean = mean / 2 + values / 2, uploaded before and downloaded after."""
+
+    def __init__(self, device: Device, compiler: Compiler, count: int = 100) -> None:
+        self.stream = Stream(device)
+        self.values, self.mean = (DeviceBuffer(device, (count,), np.float32) for _ in range(2))
+        self.given, self.result = (HostBuffer(device, (count,), np.float32) for _ in range(2))
+        self.result.array[:] = 0
+        launch = running_mean("float", self.values.array.pointer, self.mean.array.pointer, count, 0.5)
+        self.launch = Kernels(device, compiler).prepare(launch)
+        self.stream.upload(self.mean.array, self.result.array)
+
+    def enqueue(self) -> None:
+        self.stream.upload(self.values.array, self.given.array)
+        self.launch(self.stream)
+        self.stream.download(self.result.array, self.mean.array)
+
+
+@pytest.fixture
+def average_on(compiler: Compiler) -> Callable[[Device], Averaging]:
+    return lambda device: Averaging(device, compiler)
+
+
+@pytest.fixture
+def averaging(device: Device, average_on: Callable[[Device], Averaging]) -> Averaging:
+    return average_on(device)

@@ -25,7 +25,8 @@ std::string plain(std::string symbol) {
 
 // What still answers once the GPU is lost or the process was forked.
 bool always(const std::string &name) {
-    return name == "cuDriverGetVersion" || name == "cuDevicePrimaryCtxRelease";
+    return name == "cuDriverGetVersion" || name == "cuDevicePrimaryCtxRelease" || name == "cuCtxPushCurrent" ||
+           name == "cuCtxPopCurrent";
 }
 
 }  // namespace

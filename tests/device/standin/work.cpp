@@ -208,12 +208,14 @@ CUresult cuStreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
 }
 
 CUresult cuStreamEndCapture(CUstream handle, CUgraph *graph) {
-    ENTER(context);
+    std::lock_guard<std::mutex> hold(state().lock);
+    CUresult refused = entered(__func__, Needs::context);  // the capture ends even so
     auto stream = stream_of(handle);
     if (!stream || !stream->capture) return invalid_handle();
     std::shared_ptr<Graph> done(stream->capture);
     stream->capture = captured = nullptr;
     *graph = nullptr;
+    if (refused != CUDA_SUCCESS) return refused;
     if (done->broken) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     *graph = new_handle<CUgraph>();
     state().graphs[*graph] = done;
