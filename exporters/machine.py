@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtparse.device import Device
-from rtparse.device.driver import bindings, check
 from rtparse.engines.flavours import Flavour
 from rtparse.errors import RtparseError
 from rtparse.sidecar import Target, this_os
@@ -32,9 +31,8 @@ def this_machine(flavour: Flavour) -> Machine:
     version = str(flavour.load().__version__)
     try:
         with Device() as device:
-            driver = int(check(bindings().cuDriverGetVersion()))
+            driver, name = device.driver, device.name
             major, minor = device.compute_capability
-            name = device.name
     except RtparseError as error:
         return Machine(Target(flavour.name, version, this_os()), no_gpu=error.message)
     cuda = f"CUDA {driver // 1000}.{driver % 1000 // 10}"

@@ -23,6 +23,8 @@ class Device(Closing):
     It owns what is made with it (`rtparse.device.owned.Owned`): closing it frees what is left of that, the youngest
     first, then lets go of the context. Several Devices of one GPU share the context, which ends with the last user.
 
+    name: of the GPU. compute_capability: (8, 9) for 8.9. driver: what cuDriverGetVersion says, 13000 for CUDA 13.0.
+
     Thread-safe. A Device that is dropped without being closed is closed when it is collected or the process ends. In a
     forked process everything raises DeviceError but `close`, which does nothing there.
     """
@@ -47,6 +49,7 @@ class Device(Closing):
             device = driver.Device(index)
             self.name: str = device.name()
             self.compute_capability: tuple[int, int] = device.compute_capability()
+            self.driver: int = driver.get_driver_version()
             self._context = device.retain_primary_context()
         except driver.Error as error:
             raise translate(error) from error
