@@ -17,12 +17,14 @@ class Frame:
     pts: presentation time in seconds from the start of the source; 0.0 for a single image.
     index: 0, 1, 2, ... in the order of the source, without gaps.
     name: where it came from, for messages and file names: a path, URL, or "camera 0".
+    source: which of the sources that are parsed together it came from: 0, 1, ... in the order they were given.
     """
 
     image: NDArray[np.uint8]
     pts: float = 0.0
     index: int = 0
     name: str = ""
+    source: int = 0
 
     @property
     def size_hw(self) -> tuple[int, int]:

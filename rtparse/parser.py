@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -22,16 +23,16 @@ from rtparse.pipeline import Pipeline, Stage
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, preprocess
 from rtparse.smoothing import Smoother
-from rtparse.sources import open_source
-from rtparse.sources.base import Source, SourceInfo
+from rtparse.sources import Source, open_sources
 from rtparse.sources.convert import to_bgr8
+from rtparse.stream import Stream
 
 BATCH = 8
 """Most images that go through the engine at once: more cost memory and gain no speed."""
 
 RUNS = 2
-"""Frames of a file that are in the engine at once: one computes while the other waits for its slowest thread. A live
-source has one, since a second would only make it later."""
+"""Batches of files' frames that are in the engine at once: one computes while the other waits for its slowest thread.
+With a live source there is one, since a second would only make it later."""
 
 GEOMETRIES = 16
 """Frame sizes whose geometry is kept, so that mixed sizes do not compute it anew for every frame."""
@@ -125,17 +126,24 @@ class Parser(Closing):
         return [parsings[i] for i in range(len(frames))]
 
     def stream(self, source: object) -> Stream:
-        """Parse a video, a folder, a camera or any other source, lazily and in order.
+        """Parse a video, a folder, a camera or any other source, or several at once, lazily and in order.
 
         source: a path, a URL, a camera's number, an iterable of images or Frames, or a source that is open already
-            (`rtparse.sources.open_source`); the stream closes it.
+            (`rtparse.sources.open_source`); the stream closes it. A list or tuple of such is several sources, unless
+            its items are images or Frames.
 
         Reading and parsing run ahead by a few frames in threads of their own, which end with the stream. Of a live
-        source the newest frame is parsed and those that came too early are dropped. Raises UsageError and SourceError
-        here when the source cannot be opened, and SourceError and EngineError while iterating.
+        source the newest frame is parsed and those that came too early are dropped.
+
+        The parsings of several sources come as they are ready, those of each in its order; `parsing.frame.source` is
+        the number of the source. No source waits for another. One that fails ends alone: a warning is logged, the
+        others go on, and the first such error is raised at the end of all.
+
+        Raises UsageError and SourceError here when a source cannot be opened, and SourceError and EngineError while
+        iterating.
         """
         self._check_open()
-        opened = source if isinstance(source, Source) else open_source(source, color=self._color)
+        opened = open_sources(source, color=self._color)
         return Stream(opened, self._pipeline(opened))
 
     def check_classes(self, names: Iterable[str] | None) -> None:
@@ -148,17 +156,30 @@ class Parser(Closing):
         if self._owns_engine:
             self.engine.close()
 
-    def _pipeline(self, source: Source) -> Pipeline[Parsing]:
-        smoother = Smoother(self._smooth)
+    def _pipeline(self, sources: list[Source]) -> Pipeline[Parsing]:
+        smoothers = [Smoother(self._smooth) for _ in sources]
 
-        def infer(frame: Frame) -> _Inferred:
-            return self._infer([frame])[0]
+        def network_hw(frame: Frame) -> tuple[int, int]:
+            return self._letterbox(frame.size_hw).network_hw
 
-        def finish(inferred: _Inferred) -> Parsing:
-            return self._parsing(inferred, smoother(inferred.network_input, inferred.logits))
+        def finish(batch: list[_Inferred]) -> list[Parsing]:
+            smoothed = (smoothers[each.frame.source](each.network_input, each.logits) for each in batch)
+            return [self._parsing(*each) for each in zip(batch, smoothed, strict=True)]
 
-        live = source.info.live
-        return Pipeline(source, [Stage(infer, 1 if live else RUNS), Stage(finish)], stop=source.close, live=live)
+        def stop() -> None:
+            with ExitStack() as closing:  # closes the others too where one fails to
+                for source in sources:
+                    closing.callback(source.close)
+
+        live = [source.info.live for source in sources]
+        return Pipeline(
+            [_numbered(source, number) for number, source in enumerate(sources)],
+            [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)],
+            batch=self.engine.batch,
+            kind=network_hw,
+            live=live,
+            stop=stop,
+        )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -181,41 +202,6 @@ class Parser(Closing):
         return Parsing(inferred.frame, labels, self.engine.metadata.classes, self._palette)
 
 
-class Stream(Closing):
-    """An iterator over the parsings of a source, from one thread; keeps none of them. A context manager.
-
-    info: what was known of the source before its first frame.
-    """
-
-    def __init__(self, source: Source, pipeline: Pipeline[Parsing]) -> None:
-        self._source = source
-        self._pipeline = pipeline
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._source.info
-
-    @property
-    def damage(self) -> tuple[str, ...]:
-        """What was wrong with the input so far, one line each."""
-        return self._source.damage
-
-    @property
-    def dropped(self) -> int:
-        """Frames of a live source that were dropped to stay up to date."""
-        return self._pipeline.dropped
-
-    def __iter__(self) -> Iterator[Parsing]:
-        return self
-
-    def __next__(self) -> Parsing:
-        return next(self._pipeline)
-
-    def close(self) -> None:
-        """End the threads and close the source. Done at the end, on an error and on leaving the loop as well."""
-        self._pipeline.close()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Inferred:
     """A frame half-way: what the engine made of it."""
@@ -224,6 +210,13 @@ class _Inferred:
     letterbox: Letterbox
     network_input: NDArray[np.float32]
     logits: NDArray[np.float32]
+
+
+def _numbered(source: Source, number: int) -> Iterator[Frame]:
+    """The frames of a source with its number among those parsed together. It is closed when they have ended."""
+    with source:
+        for frame in source:
+            yield replace(frame, source=number)
 
 
 def _letterbox(

@@ -1,137 +1,98 @@
 """Stages in threads: reading, computing and consuming overlap, in order, through bounded queues.
 
-    with Pipeline(source, [Stage(compute, workers=2), Stage(finish)], stop=source.close) as results:
+    with Pipeline([source, other], [Stage(compute, workers=2), Stage(finish)], batch=2, stop=close_both) as results:
         for result in results: ...
 
-Every stage hands on its results in the order of the input, however many workers it has: a worker that takes an item
-puts a promise for its result (a Future) into the next queue at once, and keeps it later. An exception travels in the
-place of the result, so the consumer meets it after all the results before it.
+Every input is read in a thread of its own. What is ready, at most one item of each input, travels as one batch, so an
+input that has nothing to give holds no other. Every stage hands on its batches in the order of their start, however
+many workers it has: a worker that takes a batch puts a promise for its results (a Future) into the next queue at once,
+and keeps it later. So the results of each input come in its order. An exception travels in the place of the results,
+and the news that an input has ended, with or without an error, in the place of a batch.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Condition, Lock, Thread
+from functools import partial
+from threading import Lock, Thread
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from rtparse.channels import Channel, Closed, LaneEnded, Lanes
 from rtparse.closing import Closing
 
-T = TypeVar("T")
 Item = TypeVar("Item")
 
 STOP_SECONDS = 5.0
-"""How long closing waits for an iterable that does not end when it is told to, such as a user's own generator."""
+"""How long closing waits for iterables that do not end when they are told to, such as a user's own generator."""
 
 _log = logging.getLogger("rtparse")
 
 
-class Closed(Exception):  # noqa: N818 - it ends a thread, it is no error
-    """The channel was closed: nobody will take or give any more."""
-
-
-class Channel(Generic[T]):
-    """A bounded queue that can be closed, which wakes everyone who waits. (queue.Queue can from Python 3.13 on.)
-
-    newest: a full channel drops its oldest item instead of making the giver wait.
-    """
-
-    def __init__(self, capacity: int, *, newest: bool = False) -> None:
-        self.dropped = 0
-        self._capacity = capacity
-        self._newest = newest
-        self._items: deque[T] = deque()
-        self._changed = Condition()
-        self._ended = False
-        self._closed = False
-
-    def put(self, item: T) -> None:
-        """Raises Closed."""
-        with self._changed:
-            while len(self._items) >= self._capacity and not self._closed:
-                if self._newest:
-                    self._items.popleft()
-                    self.dropped += 1
-                else:
-                    self._changed.wait()
-            if self._closed:
-                raise Closed
-            self._items.append(item)
-            self._changed.notify_all()
-
-    def get(self) -> T:
-        """Waits for an item. Raises Closed, also at the end."""
-        with self._changed:
-            while not self._items and not self._ended and not self._closed:
-                self._changed.wait()
-            if self._closed or not self._items:
-                raise Closed
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
-
-    def end(self) -> None:
-        """No more items come; those inside can still be taken."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Wake everyone who waits; the items inside are let go."""
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
-
-
 @dataclass(frozen=True)
 class Stage:
-    """work: from one item to its result. With more than one worker it must be thread-safe."""
+    """work: from a batch, a list, to the list of its results. With more than one worker it must be thread-safe."""
 
-    work: Callable[[Any], Any]
+    work: Callable[[list[Any]], list[Any]]
     workers: int = 1
 
 
 class Pipeline(Closing, Generic[Item]):
-    """An iterator over the results of the last stage, to be used from one thread.
+    """An iterator over the single results of the last stage, to be used from one thread.
 
-    Threads start with the first result asked for. They have ended when `close` returns: at the end of the input, after
-    an exception, on leaving the `with` block, when the pipeline is dropped. No more items wait before a stage than the
-    stage before it has workers, so memory is bounded and what a slow consumer sees is fresh.
+    Threads start with the first result asked for. They have ended when `close` returns: at the end of all inputs, after
+    an exception, on leaving the `with` block, when the pipeline is dropped. No more batches wait before a stage than
+    the stage before it has workers, so memory is bounded and what a slow consumer sees is fresh.
+
+    An input that raises ends alone: the others go on, and the first such error is raised at the end of all. What a
+    stage raises ends everything, after the results of the batches before it.
     """
 
     def __init__(
         self,
-        items: Iterable[Any],
+        inputs: Sequence[Iterable[Any]],
         stages: Sequence[Stage],
         *,
+        batch: int = 1,
+        kind: Callable[[Any], Hashable] = lambda item: None,
+        live: Sequence[bool] = (),
         stop: Callable[[], None] = lambda: None,
-        live: bool = False,
     ) -> None:
-        """items: read in a thread of their own.
+        """inputs: each is read in a thread of its own.
 
-        stop: makes a blocked iteration over `items` end; called once, from another thread.
-        live: drop the oldest item that waits before the first stage rather than keep `items` waiting.
+        batch: the most items that a stage is given at once.
+        kind: of an item; those of one kind may share a batch. Called while reading.
+        live: for each input, whether its item that waits before the first stage is dropped for its next one, rather
+            than the input kept waiting; none when left out.
+        stop: makes blocked iterations over the inputs end; called once, from another thread.
         """
-        self._items = items
+        self._inputs = inputs
+        self._kind = kind
         self._stages = stages
         self._stop = stop
-        self._reader: Thread | None = None
+        self._readers: list[Thread] = []
         self._workers: list[Thread] = []
-        self._channels: list[Channel[Future[Any]]] = [
-            Channel(1, newest=live),
-            *(Channel(stage.workers) for stage in stages),
-        ]
+        self._lanes: Lanes[Any] = Lanes(live or [False] * len(inputs), batch)
+        self._channels: list[Channel[Future[list[Any]]]] = [Channel(stage.workers) for stage in stages]
+        self._results: deque[Item] = deque()
+        self._ended: dict[int, BaseException | None] = {}
         self._started = False
         self._closed = False
 
     @property
     def dropped(self) -> int:
-        """How many items a live pipeline has dropped so far."""
-        return self._channels[0].dropped
+        """How many items of live inputs were dropped so far."""
+        return self._lanes.dropped
+
+    @property
+    def ended(self) -> Mapping[int, BaseException | None]:
+        """The inputs, by number, all of whose results have been taken, and what each ended with: None is its end."""
+        return MappingProxyType(self._ended)
 
     def __iter__(self) -> Iterator[Item]:
         return self
@@ -140,31 +101,39 @@ class Pipeline(Closing, Generic[Item]):
         try:
             if not self._started:
                 self._start()
-            result: Item = self._channels[-1].get().result()
-        except Closed:
-            self.close()
-            raise StopIteration from None
+            while not self._results and self._take():
+                pass
         except BaseException:
             self.close()
             raise
-        return result
+        if self._results:
+            return self._results.popleft()
+        raising = not self._closed
+        self.close()
+        for error in self._ended.values():
+            if error is not None and raising:
+                raise error
+        raise StopIteration
 
     def close(self) -> None:
         """Stop all stages and wait until their threads have ended. Calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
+        self._lanes.close()
         for channel in self._channels:
             channel.close()
+        self._results.clear()
         try:
             self._stop()
         finally:
             for thread in self._workers:
                 thread.join()
-            if self._reader is not None:
-                self._reader.join(STOP_SECONDS)
-                if self._reader.is_alive():
-                    _log.warning("the source still blocks %g s after it was closed; its thread is left", STOP_SECONDS)
+            deadline = time.monotonic() + STOP_SECONDS
+            for thread in self._readers:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            if any(thread.is_alive() for thread in self._readers):
+                _log.warning("the source still blocks %g s after it was closed; its thread is left", STOP_SECONDS)
 
     def __del__(self) -> None:
         # A `for` loop that was left with `break` drops its iterator: the threads end there.
@@ -172,40 +141,69 @@ class Pipeline(Closing, Generic[Item]):
 
     def _start(self) -> None:
         self._started = True
-        self._reader = Thread(target=_read, args=(self._items, self._channels[0]), name="rtparse-read", daemon=True)
-        for i, stage in enumerate(self._stages):
-            line = _Line(self._channels[i], self._channels[i + 1], stage.work)
+        for lane, items in enumerate(self._inputs):
+            arguments = (items, self._lanes, lane, self._kind)
+            self._readers.append(Thread(target=_read, args=arguments, name=f"rtparse-read-{lane}", daemon=True))
+        take: Callable[[], Future[list[Any]]] = partial(_kept, self._lanes)
+        for i, (stage, results) in enumerate(zip(self._stages, self._channels, strict=True)):
+            line = _Line(take, results, stage.work)
             self._workers += [Thread(target=line.run, name=f"rtparse-{i}", daemon=True) for _ in range(stage.workers)]
-        for thread in (self._reader, *self._workers):
+            take = results.get
+        for thread in (*self._readers, *self._workers):
             thread.start()
+
+    def _take(self) -> bool:
+        """Wait for the next batch of results; False at the end of all. Raises what a stage raised."""
+        try:
+            self._results.extend(self._channels[-1].get().result())
+        except Closed:
+            return False
+        except LaneEnded as news:
+            self._ended[news.lane] = news.error
+            if news.error is not None and len(self._ended) < len(self._inputs):
+                _log.warning("source %d has failed, the others go on: %s", news.lane, news.error)
+        return True
 
 
 # The threads hold channels, never the pipeline, so that it can be dropped while they run.
 
 
-def _read(items: Iterable[Any], into: Channel[Future[Any]]) -> None:
+def _read(items: Iterable[Any], lanes: Lanes[Any], lane: int, kind: Callable[[Any], Hashable]) -> None:
     try:
+        error: BaseException | None = None
         try:
             for item in items:
-                kept: Future[Any] = Future()
-                kept.set_result(item)
-                into.put(kept)
+                lanes.put(lane, item, kind(item))
         except Closed:
             raise
-        except BaseException as error:
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            into.put(failed)
-        into.end()
+        except BaseException as raised:
+            error = raised
+        lanes.end(lane, error)
     except Closed:
         pass
+
+
+def _kept(lanes: Lanes[Any]) -> Future[list[Any]]:
+    """The next batch as a promise that is kept already: what the first stage takes looks like what the others take."""
+    taken = lanes.get()
+    kept: Future[list[Any]] = Future()
+    if isinstance(taken, LaneEnded):
+        kept.set_exception(taken)
+    else:
+        kept.set_result(taken)
+    return kept
 
 
 class _Line:
     """What the workers of one stage share."""
 
-    def __init__(self, given: Channel[Future[Any]], results: Channel[Future[Any]], work: Callable[[Any], Any]) -> None:
-        self._given = given
+    def __init__(
+        self,
+        take: Callable[[], Future[list[Any]]],
+        results: Channel[Future[list[Any]]],
+        work: Callable[[list[Any]], list[Any]],
+    ) -> None:
+        self._take = take
         self._results = results
         self._work = work
         self._turn = Lock()
@@ -213,10 +211,10 @@ class _Line:
     def run(self) -> None:
         try:
             while True:
-                # Taking an item and queueing the promise for it are one step: that keeps the order.
+                # Taking a batch and queueing the promise for its results are one step: that keeps the order.
                 with self._turn:
-                    given = self._given.get()
-                    promise: Future[Any] = Future()
+                    given = self._take()
+                    promise: Future[list[Any]] = Future()
                     self._results.put(promise)
                 try:
                     promise.set_result(self._work(given.result()))

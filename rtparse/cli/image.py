@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -34,11 +35,11 @@ def command(
     yes: bool,
 ) -> None:
     """Parse the picture IN and write what was found as a picture (.png, .jpg or .webp)."""
-    from rtparse.cli.work import SideOutputs, keep_existing, run
+    from rtparse.cli.work import Job, SideOutputs, keep_existing, run
     from rtparse.errors import UsageError
     from rtparse.parser import Parser
     from rtparse.render import Renderer
-    from rtparse.sinks import ImageSink
+    from rtparse.sinks import ImageSink, Sink
     from rtparse.sources import open_source
 
     if source.is_dir():
@@ -53,4 +54,5 @@ def command(
         if opened.info.frame_count != 1:
             raise UsageError(f"{source} is no single picture", f"parse it as a video: rtparse video {source}")
         renderer = Renderer(view, alpha=alpha, classes=names)
-        ctx.exit(run(parser, opened, {output: partial(ImageSink, output, renderer), **side.outputs()}))
+        outputs: dict[Path, Callable[[], Sink]] = {output: partial(ImageSink, output, renderer), **side.outputs()}
+        ctx.exit(run(parser, [Job(opened, outputs)]))

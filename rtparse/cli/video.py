@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import click
 
 from rtparse.cli import options
 
+if TYPE_CHECKING:
+    from rtparse.cli.targets import Target
+    from rtparse.cli.work import Job
+    from rtparse.sources import Source
+
+AT_ONCE = 8
+"""Inputs that are parsed side by side; of more, the next ones start when these have ended."""
+
 
 @click.command("video")
-@click.argument("source", metavar="IN")
+@click.argument("sources", metavar="IN...", nargs=-1, required=True)
 @options.engine
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="[default: IN.parsed.mp4]")
 @options.outputs
@@ -30,7 +37,7 @@ from rtparse.cli import options
 @click.pass_context
 def command(
     ctx: click.Context,
-    source: str,
+    sources: tuple[str, ...],
     engine: str | None,
     backend: str | None,
     size: str,
@@ -46,46 +53,51 @@ def command(
     smooth: float,
     show: bool,
 ) -> None:
-    """Parse IN: a video file, a folder of images, a URL or a camera's number.
+    """Parse each IN: a video file, a folder of images, a URL or a camera's number.
 
     The result is an H.264 file with IN's sound that any browser plays, a legend of the classes in view on every frame.
+
+    Several IN are parsed side by side by one model, live ones too. For them -o, --masks and --jsonl name folders, which
+    get one output for each; one that fails does not stop the others.
     """
-    from rtparse.cli.work import SideOutputs, keep_existing, run
-    from rtparse.errors import UsageError
+    from rtparse.cli.targets import make_folders, targets
+    from rtparse.cli.work import INTERRUPTED, Job, SideOutputs, keep_existing, run
+    from rtparse.errors import RtparseError
     from rtparse.parser import Parser
     from rtparse.render import Renderer
-    from rtparse.sinks import Sink, VideoSink, WindowSink
+    from rtparse.sinks import VideoSink, WindowSink
     from rtparse.sources import open_source
 
-    side = SideOutputs(masks, jsonl, rle, yes)
-    side.check()
-    output = output or default_output(source)
-    if Path(source).exists() and output.exists() and output.samefile(source):
-        raise UsageError(f"{output} is the input itself", "choose another name with -o")
-    keep_existing(output, yes)
+    made = targets(sources, output, masks, jsonl)
+    sides = {target: SideOutputs(target.masks, target.jsonl, rle, yes) for target in made}
+    for target, side in sides.items():
+        side.check()
+        keep_existing(target.output, yes)
     names = [name.strip() for name in classes.split(",")] if classes else None
-    parser = Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette)
-    with parser, open_source(source) as opened:
+
+    def job(target: Target, source: Source) -> Job:
+        renderer = Renderer(view, alpha=alpha, classes=names)  # its legend remembers what one source has shown
+        video = partial(VideoSink, target.output, source.info, renderer, target.source if source.info.audio else None)
+        window = partial(WindowSink, f"rtparse {target.source}", renderer) if show else None
+        return Job(source, {target.output: video, **sides[target].outputs()}, window)
+
+    code = 0
+    with Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette) as parser:
         parser.check_classes(names)
-        renderer = Renderer(view, alpha=alpha, classes=names)
-        audio = source if opened.info.audio else None
-        outputs: dict[Path, Callable[[], Sink]] = {
-            output: partial(VideoSink, output, opened.info, renderer, audio),
-            **side.outputs(),
-        }
-        window = partial(WindowSink, f"rtparse {source}", renderer) if show else None
-        ctx.exit(run(parser, opened, outputs, window))
-
-
-def default_output(source: str) -> Path:
-    """IN.parsed.mp4 beside a file or folder, in the current folder for a URL or a camera."""
-    path = Path(source)
-    if path.is_dir():
-        resolved = path.resolve()
-        return resolved.parent / f"{resolved.name}.parsed.mp4"
-    if path.is_file():
-        return path.with_name(f"{path.stem}.parsed.mp4")
-    if source.isdigit():
-        return Path(f"camera-{source}.parsed.mp4")
-    stem = Path(urlsplit(source).path).stem or urlsplit(source).netloc or "stream"
-    return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)}.parsed.mp4")
+        for group in (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE)):
+            with ExitStack() as opened:
+                jobs = []
+                for target in group:
+                    try:
+                        jobs.append(job(target, opened.enter_context(open_source(target.source))))
+                    except RtparseError as error:
+                        if len(made) == 1:
+                            raise
+                        click.echo(f"error: {error}", err=True)
+                        code = 1
+                if jobs:
+                    make_folders(made)
+                    code = max(code, run(parser, jobs))
+            if code == INTERRUPTED:
+                break
+    ctx.exit(code)

@@ -19,12 +19,15 @@ class Engine(Closing, Protocol):
     path: the model file, or "" for one that has none.
     metadata: what the file says of itself.
     sizes: the (height, width) input sizes on offer; None when any multiple of 16 is.
+    batch: how many images of several sources are best run together. 1 where that is no faster than one by one, as on
+        CPUs: the first of them would only wait for the last.
     """
 
     kind: str
     path: str
     metadata: ModelMetadata
     sizes: tuple[tuple[int, int], ...] | None
+    batch: int = 1
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Network input (N, 3, H, W) float32, normalized, to logits (N, classes, h, w) float32.

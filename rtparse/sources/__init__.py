@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from rtparse.sources.arrays import ArraySource
 from rtparse.sources.base import Source
 from rtparse.sources.convert import is_pil_image
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "open_sources"]
 
 
 def open_source(spec: object, *, color: str = "bgr") -> Source:
@@ -47,6 +48,31 @@ def open_source(spec: object, *, color: str = "bgr") -> Source:
         f"cannot read frames from {spec!r}",
         "expected a path, a URL, a camera's number, an image, or an iterable of images",
     )
+
+
+def open_sources(spec: object, *, color: str = "bgr") -> list[Source]:
+    """Open one source, or several that are given as a list or tuple; the caller closes them.
+
+    A list or tuple of pictures (arrays, PIL images, Frames) is one source, as it is for `open_source`, and so is an
+    empty one. Any other is several sources: each item is what `open_source` takes, or a source that is open already.
+    Raises as `open_source` does, with those closed that are open by then; UsageError for pictures among sources.
+    """
+    if not isinstance(spec, list | tuple) or not spec or all(map(_is_picture, spec)):
+        specs: Iterable[object] = [spec]
+    elif any(map(_is_picture, spec)):
+        raise UsageError("got pictures and sources in one list", "put the pictures into a list of their own inside it")
+    else:
+        specs = spec
+    with ExitStack() as opened:
+        sources = [
+            opened.enter_context(each if isinstance(each, Source) else open_source(each, color=color)) for each in specs
+        ]
+        opened.pop_all()
+    return sources
+
+
+def _is_picture(item: object) -> bool:
+    return isinstance(item, Frame | np.ndarray) or is_pil_image(item)
 
 
 def _file(path: Path) -> Source:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtparse.cli.video import default_output
+from rtparse.cli.targets import default_output
 
 
 def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, clip: Path, folder: Path) -> None:
