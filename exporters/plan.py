@@ -56,8 +56,9 @@ def build_plan(
         trt.init_libnvinfer_plugins(logger, "")
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(proto.SerializeToString()):
-        said = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise EngineError(f"{options.flavour.name} cannot read the network ({'; '.join(said) or logger.last})")
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        said = "; ".join(f"{each.desc()} in {each.node_name()}, {each.node_operator()}" for each in errors)
+        raise EngineError(f"{options.flavour.name} cannot read the network ({said or logger.last})")
     config = _config(trt, builder, network, options)
     monitor = _monitor(trt, on_progress)
     config.progress_monitor = monitor
@@ -92,22 +93,27 @@ def _build(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
     """Build in a thread: the main one has to be free for Ctrl-C, which the monitor passes on at the next step."""
     done: list[Any] = []
     failed: list[BaseException] = []
+    ended = threading.Event()
 
     def work() -> None:
         try:
             done.append(builder.build_serialized_network(network, config))
         except BaseException as error:  # travels on in the main thread
             failed.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=work, name="rtparse-build")
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)
+        thread.start()
+        while not ended.wait(0.1):
+            pass
     except KeyboardInterrupt:
         monitor.cancelled = True
-        thread.join()
+        ended.wait()
         raise
+    finally:
+        thread.join()
     if failed:
         raise failed[0]
     return done[0]

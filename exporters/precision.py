@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from rtparse.errors import EngineError, UsageError
-from rtparse.exporters.graph import quiet
+from rtparse.exporters.graph import drop_unused, quiet
 from rtparse.exporters.int8 import quantize
+from rtparse.exporters.rounding import rounded, without_round_trips
 from rtparse.metadata import ModelMetadata
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -93,11 +94,13 @@ def to_half(proto: onnx.ModelProto, inputs: Pictures, keep_io: bool = False) -> 
     more = 0
     while True:
         kept = [*wide, *ranked[:more]]
-        half = _cast(proto, kept, keep_io)
-        same = [_run(half, given).argmax(1) == labels for given, labels in zip(inputs, expected, strict=True)]
+        emulated = rounded(proto, kept)
+        answers = [_run(emulated, given).astype(np.float32 if keep_io else np.float16) for given in inputs]
+        same = [answer.argmax(1) == labels for answer, labels in zip(answers, expected, strict=True)]
         agreement = float(np.mean([picture.mean() for picture in same]))
         if agreement >= MIN_AGREEMENT:
-            return Cast(half, tuple(sorted(kept)), agreement)
+            order = {node.name: index for index, node in enumerate(proto.graph.node)}
+            return Cast(_cast(proto, kept, keep_io), tuple(sorted(kept, key=order.__getitem__)), agreement)
         more = 2 * more or 1
         if more > MOST_FLOAT32_LAYERS:
             raise EngineError(
@@ -134,11 +137,14 @@ def _cast(proto: onnx.ModelProto, float32_layers: list[str], keep_io: bool) -> o
         from onnxruntime.transformers.float16 import (  # type: ignore[import-untyped, unused-ignore]
             convert_float_to_float16,
         )
+        from onnxruntime.transformers.onnx_model import OnnxModel  # type: ignore[import-untyped, unused-ignore]
 
         half: onnx.ModelProto = convert_float_to_float16(
             proto, keep_io_types=keep_io, op_block_list=[], node_block_list=float32_layers
         )
-    return half
+        OnnxModel(half).topological_sort()  # the casts come last
+    without_round_trips(half)
+    return drop_unused(half)
 
 
 def _peaks(proto: onnx.ModelProto, inputs: Pictures) -> dict[str, float]:
@@ -167,11 +173,9 @@ def _peaks(proto: onnx.ModelProto, inputs: Pictures) -> dict[str, float]:
     }
 
 
-def _run(proto: onnx.ModelProto, given: NDArray[np.float32]) -> NDArray[np.floating]:
+def _run(proto: onnx.ModelProto, given: NDArray[np.float32]) -> NDArray[np.float32]:
     session = _session(proto)
-    (tensor,) = session.get_inputs()
-    element = np.float16 if tensor.type == "tensor(float16)" else np.float32
-    logits: NDArray[np.floating] = session.run(None, {tensor.name: given.astype(element)})[0]
+    logits: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: given})[0]
     return logits
 
 

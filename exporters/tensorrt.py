@@ -76,7 +76,7 @@ def export_plan(
     source: Path,
     target: Path,
     request: PlanRequest,
-    listener: Listener = Listener(),  # noqa: B008 (frozen)
+    listener: Listener = Listener(),
 ) -> Sidecar:
     """Write `target` and its sidecar, which is returned; nothing is written where anything fails.
 
