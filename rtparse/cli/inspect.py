@@ -37,7 +37,7 @@ def command(plan: Path, layers: bool) -> None:
     sidecar.check_plan(plan.read_bytes())
     results.print("the plan is whole: its SHA-256 is the one recorded")
     if layers:
-        from rtparse.engines.tensorrt import describe_layers
+        from rtparse.engines.plan import describe_layers
 
         for line in describe_layers(plan):
             results.print(line, soft_wrap=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rtparse.engines.base import Engine
 from rtparse.engines.cores import multiplies_bytes
-from rtparse.errors import EngineError, MissingDependencyError, UsageError
+from rtparse.engines.flavours import FLAVOURS, Flavour
+from rtparse.errors import MissingDependencyError, UsageError
 
 __all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "default_model", "open_engine"]
 
@@ -35,7 +36,9 @@ BACKENDS = ("onnxruntime", "openvino")
 
 
 def open_engine(path: str | Path, backend: str | None = None) -> Engine:
-    """Load a model file with the engine that its extension names: .onnx or .safetensors. The caller closes it.
+    """Load a model file with the engine that its extension names: .onnx, .safetensors, .plan or .engine.
+
+    The caller closes it. A plan is native code: open only those that you trust.
 
     backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed and ONNX
         Runtime has no accelerator; else ONNX Runtime.
@@ -55,11 +58,12 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
 
         return TorchEngine(path)
     if suffix in (".plan", ".engine"):
-        raise EngineError(f"{path} is a TensorRT plan", f"{_NO_TENSORRT}; give the .onnx file that it was built from")
-    raise UsageError(f"{path} is no model file: its extension is {suffix!r}", "give an .onnx or a .safetensors file")
+        from rtparse.engines.tensorrt import TensorRTEngine
 
-
-_NO_TENSORRT = "this version of rtparse has no TensorRT engine"
+        return TensorRTEngine(path)
+    raise UsageError(
+        f"{path} is no model file: its extension is {suffix!r}", "give an .onnx, .plan, .engine or .safetensors file"
+    )
 
 
 def _open_onnx(path: str | Path, backend: str) -> Engine:
@@ -110,8 +114,14 @@ def available_engines() -> list[EngineStatus]:
         EngineStatus("onnxruntime", (".onnx",), True, runtime, ""),
         EngineStatus("openvino", (".onnx",), bool(openvino), openvino, "" if openvino else _install("openvino")),
         EngineStatus("torch", (".safetensors",), trained, torch, "" if trained else _install("train")),
-        EngineStatus("tensorrt", (".plan", ".engine"), False, _version("tensorrt"), _NO_TENSORRT),
+        *(_plan_status(flavour) for flavour in FLAVOURS.values()),
     ]
+
+
+def _plan_status(flavour: Flavour) -> EngineStatus:
+    found = flavour.installed and _version("pycuda") and _version("cuda-bindings")
+    reason = "" if found else _install(flavour.extra)
+    return EngineStatus(flavour.name, (".plan", ".engine"), not reason, _version(flavour.module), reason)
 
 
 def _install(extra: str) -> str:

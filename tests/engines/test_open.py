@@ -10,7 +10,7 @@ import pytest
 
 from rtparse.engines import BACKENDS, available_engines, open_engine
 from rtparse.engines.ort import providers
-from rtparse.errors import EngineError, UsageError
+from rtparse.errors import UsageError
 
 
 def test_the_extension_names_the_engine(tiny_onnx: Path, tmp_path: Path) -> None:
@@ -47,9 +47,10 @@ def test_an_unknown_extension_is_wrong_use(tmp_path: Path) -> None:
         open_engine(tmp_path / "model.pt")
 
 
-def test_a_plan_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="no TensorRT engine"):
-        open_engine(tmp_path / "model.plan")
+@pytest.mark.parametrize("name", ["model.plan", "model.engine"])
+def test_a_missing_plan_is_wrong_use(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"no file .*{name}; give a TensorRT plan"):
+        open_engine(tmp_path / name)
 
 
 def test_a_missing_checkpoint_is_wrong_use(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_missing_checkpoint_is_wrong_use(tmp_path: Path) -> None:
 
 def test_every_engine_says_whether_it_is_available() -> None:
     found = {status.kind: status for status in available_engines()}
-    assert list(found) == ["onnxruntime", "openvino", "torch", "tensorrt"]
+    assert list(found) == ["onnxruntime", "openvino", "torch", "tensorrt", "tensorrt-rtx"]
     assert found["onnxruntime"].available
     assert found["onnxruntime"].version
     for status in found.values():

@@ -1,0 +1,36 @@
+"""What computes logits on the GPU, whatever it is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from rtparse.closing import Closing
+from rtparse.device.arrays import DeviceArray
+from rtparse.device.streams import Stream
+from rtparse.sidecar import Profile
+
+
+class DeviceNetwork(Closing, Protocol):
+    """A network that reads its input and writes its logits in the GPU's memory.
+
+    profiles: the inputs that it takes, one for each (height, width).
+    given_dtype, logits_dtype: float16 or float32.
+    """
+
+    profiles: tuple[Profile, ...]
+    given_dtype: np.dtype[Any]
+    logits_dtype: np.dtype[Any]
+
+    def logits_shape(self, given: tuple[int, ...]) -> tuple[int, ...]:
+        """(N, classes, h, w) for an input (N, 3, H, W) of a profile."""
+        ...
+
+    def enqueue(self, stream: Stream, given: DeviceArray, logits: DeviceArray) -> None:
+        """Put one run into the stream's work; both arrays are contiguous and stay until it is done.
+
+        Neither allocates nor waits once it has run with that shape, so that it can be recorded as a graph. One thread
+        at a time calls it, and one run ends before the next begins. Raises EngineError.
+        """
+        ...

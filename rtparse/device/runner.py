@@ -1,0 +1,147 @@
+"""Batches of the host through a network of the GPU."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.closing import Closing
+from rtparse.device.arrays import DeviceArray
+from rtparse.device.context import Device
+from rtparse.device.graphs import Graph
+from rtparse.device.memory import DeviceBuffer, HostBuffer
+from rtparse.device.network import DeviceNetwork
+from rtparse.device.streams import Stream
+from rtparse.errors import DeviceMemoryError, EngineError
+from rtparse.sidecar import Profile
+
+_log = logging.getLogger("rtparse")
+
+
+class Runner(Closing):
+    """Copies a batch up, runs the network and copies the logits down: one batch at a time, through memory kept for it.
+
+    It owns the network and closes it. Calls from several threads take turns.
+    """
+
+    def __init__(self, device: Device, network: DeviceNetwork) -> None:
+        """Raises DeviceMemoryError where there is no room for the largest batch of the profiles, nor for half of it."""
+        self._network = network
+        self._lock = Lock()
+        self._closed = False
+        self._graphs: dict[tuple[int, ...], Graph | None] = {}
+        self._profiles = {profile.size_hw: profile for profile in network.profiles}
+        with ExitStack() as stack:
+            stack.callback(network.close)
+            try:
+                self._memory = _Memory(device, network, self._profiles.values())
+            except DeviceMemoryError as error:
+                _log.warning("batches are halved: %s", error.message)
+                self._profiles = {size: _halved(profile) for size, profile in self._profiles.items()}
+                self._memory = _Memory(device, network, self._profiles.values())
+            self._closing = stack.pop_all()
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, H, W) float32 of a profile's size to logits (N, classes, h, w) float32, a new array of the caller's.
+
+        A batch of more than the profile's most is split, one of fewer than its fewest is filled up. Raises EngineError.
+        """
+        fewest, _, most = self._profiles[batch.shape[2], batch.shape[3]].batch
+        logits = [self._run(batch[first : first + most], fewest) for first in range(0, len(batch), most)]
+        return np.concatenate(logits) if len(logits) > 1 else logits[0]
+
+    def close(self) -> None:
+        """After the run in progress: free graphs, then the network, then the memory."""
+        with self._lock:
+            self._closed = True
+            for graph in self._graphs.values():
+                if graph is not None:
+                    graph.close()
+            self._graphs.clear()
+            self._closing.close()
+            self._memory.close()
+
+    def _run(self, batch: NDArray[np.float32], fewest: int) -> NDArray[np.float32]:
+        shape = (max(len(batch), fewest), *batch.shape[1:])
+        with self._lock:
+            memory = self._memory
+            if self._closed:
+                raise EngineError("the engine was closed", "open it again")
+            given, logits = memory.views(shape)
+            np.copyto(given.host[: len(batch)], batch, casting="same_kind")
+
+            def work() -> None:
+                memory.stream.upload(given.device, given.host)
+                self._network.enqueue(memory.stream, given.device, logits.device)
+                memory.stream.download(logits.host, logits.device)
+
+            graph = self._graphs.get(shape)
+            if graph is not None:
+                graph.launch(memory.stream)
+            else:
+                work()
+            memory.stream.synchronize()
+            answer = logits.host[: len(batch)].astype(np.float32)
+            if shape not in self._graphs:  # it has run once: the network is set up for the shape
+                self._graphs[shape] = Graph.try_to_record(memory.stream, work)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One array in two places. host: page-locked."""
+
+    host: NDArray[Any]
+    device: DeviceArray
+
+
+class _Memory(Closing):
+    """A stream, and room for the largest input and its logits on both sides."""
+
+    def __init__(self, device: Device, network: DeviceNetwork, profiles: Iterable[Profile]) -> None:
+        self._network = network
+        shapes = [(profile.batch[2], 3, *profile.size_hw) for profile in profiles]
+        given = max(map(math.prod, shapes))
+        logits = max(math.prod(network.logits_shape(shape)) for shape in shapes)
+        self._views: dict[tuple[int, ...], tuple[_Place, _Place]] = {}
+        with ExitStack() as stack:
+            self.stream = stack.enter_context(Stream(device))
+            self._given = (
+                stack.enter_context(HostBuffer(device, (given,), network.given_dtype)),
+                stack.enter_context(DeviceBuffer(device, (given,), network.given_dtype)),
+            )
+            self._logits = (
+                stack.enter_context(HostBuffer(device, (logits,), network.logits_dtype)),
+                stack.enter_context(DeviceBuffer(device, (logits,), network.logits_dtype)),
+            )
+            self._closing = stack.pop_all()
+
+    def views(self, shape: tuple[int, ...]) -> tuple[_Place, _Place]:
+        """The places of an input (N, 3, H, W) and of its logits, the same ones each time."""
+        if shape not in self._views:
+            self._views[shape] = (
+                _place(*self._given, shape),
+                _place(*self._logits, self._network.logits_shape(shape)),
+            )
+        return self._views[shape]
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+def _place(host: HostBuffer, device: DeviceBuffer, shape: tuple[int, ...]) -> _Place:
+    return _Place(host.array[: math.prod(shape)].reshape(shape), device.array.view(shape))
+
+
+def _halved(profile: Profile) -> Profile:
+    fewest, usual, most = profile.batch
+    most = max(fewest, most // 2)
+    return replace(profile, batch=(fewest, min(usual, most), most))

@@ -1,0 +1,181 @@
+"""A stand-in for TensorRT's Python API, for what rtparse does with it; the real one runs on no stand-in driver.
+
+A "plan" is JSON. Its network halves the input and puts 17 random planes behind it: 20 classes from 3 channels, computed
+by the kernel upsample_concat. `test_tensorrt.py` compares the names here with the real library's.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from standin_driver import compile_twin
+
+from rtparse.device import Device, DeviceBuffer, HostBuffer, Kernels, Stream
+from rtparse.kernels.launch import upsample_concat
+
+__version__ = "11.0.0"
+PLANES = 17
+
+float32, float16, int8 = "float32", "float16", "int8"
+freed: list[str] = []
+"""What was freed, in this order."""
+
+
+class TensorIOMode(Enum):
+    INPUT = 1
+    OUTPUT = 2
+
+
+class TensorFormat(Enum):
+    LINEAR = 0
+    HWC8 = 2
+
+
+class LayerInformationFormat(Enum):
+    ONELINE = 0
+
+
+class ILogger:
+    INTERNAL_ERROR, ERROR, WARNING = range(3)
+
+
+class Runtime:
+    def __init__(self, logger: Any) -> None:
+        self.logger = logger
+
+    def deserialize_cuda_engine(self, content: bytes) -> ICudaEngine | None:
+        if not content.startswith(b"{"):
+            self.logger.log(ILogger.ERROR, "Magic tag does not match\nand more")
+            return None
+        return ICudaEngine(json.loads(content), self.logger)
+
+    def __del__(self) -> None:
+        freed.append("runtime")
+
+
+class ICudaEngine:
+    """plan: "dtype"; "profiles", each fewest, usual and most (N, 3, H, W); and anything to be wrong."""
+
+    def __init__(self, plan: dict[str, Any], logger: Any) -> None:
+        self.plan = plan
+        self.logger = logger
+        self.names = plan.get("names", ["logits", "image"])
+        self.num_io_tensors = len(self.names)
+        self.num_optimization_profiles = len(plan["profiles"])
+        self.num_layers = 2
+
+    def get_tensor_name(self, index: int) -> str:
+        return str(self.names[index])
+
+    def get_tensor_mode(self, name: str) -> TensorIOMode:
+        return TensorIOMode.INPUT if name == "image" else TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return str(self.plan["dtype"])
+
+    def get_tensor_format(self, name: str) -> TensorFormat:
+        return TensorFormat[self.plan.get("format", "LINEAR")]
+
+    def get_tensor_shape(self, name: str) -> list[int]:
+        return [-1, 3 if name == "image" else self.plan.get("classes", 3 + PLANES), -1, -1]
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[list[int]]:
+        assert name == "image"
+        return list(self.plan["profiles"][profile_index])
+
+    def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
+        return int(self.plan.get("activations", 0))
+
+    def create_engine_inspector(self) -> EngineInspector:
+        return EngineInspector()
+
+    def create_execution_context(self) -> IExecutionContext | None:
+        return None if "activations" in self.plan else IExecutionContext(self)
+
+    def __del__(self) -> None:
+        freed.append("engine")
+
+
+class EngineInspector:
+    def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:  # noqa: A002
+        assert format is LayerInformationFormat.ONELINE
+        return f"layer {layer_index}\n"
+
+
+class IExecutionContext:
+    def __init__(self, engine: ICudaEngine) -> None:
+        self._engine = engine
+        self._profile: list[list[int]] = []
+        self._shape: tuple[int, ...] = ()
+        self._addresses: dict[str, int] = {}
+        self._launches: dict[tuple[Any, ...], Any] = {}
+        self._device = Device()
+        self._kernels = Kernels(self._device, compile_twin)
+        self.executions = 0
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        self._profile = self._engine.plan["profiles"][profile_index]
+        most, (_, _, height, width) = self._profile[2][0], self._profile[2]
+        planes = random_planes(height // 2, width // 2).astype(self._engine.plan["dtype"])
+        shape = (most, *planes.shape)
+        self._planes = DeviceBuffer(self._device, shape, planes.dtype)
+        with Stream(self._device) as stream, HostBuffer(self._device, shape, planes.dtype) as host:
+            host.array[:] = planes
+            stream.upload(self._planes.array, host.array)
+            stream.synchronize()
+        return True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        assert name == "image"
+        fewest, _, most = self._profile
+        self._shape = tuple(shape)
+        return all(low <= side <= high for low, side, high in zip(fewest, shape, most, strict=True))
+
+    def get_tensor_shape(self, name: str) -> list[int]:
+        count, _, height, width = self._shape
+        return [count, 3 + PLANES, height // 2, width // 2]
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self._addresses[name] = memory
+        return True
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        if self._engine.plan.get("fails"):
+            self._engine.logger.log(ILogger.ERROR, "the tactic was out of luck")
+            return False
+        key = (self._shape, *sorted(self._addresses.items()))
+        if key not in self._launches:
+            count, _, height, width = self._shape
+            dtype = {"float16": "half", "float32": "float"}[self._engine.plan["dtype"]]
+            shapes = [self._shape, (count, PLANES, height // 2, width // 2)]
+            inputs = [self._addresses["image"], self._planes.array.pointer]
+            launch = upsample_concat(dtype, "linear", inputs, shapes, self._addresses["logits"])
+            self._launches[key] = self._kernels.prepare(launch)
+        self._launches[key](_Handle(stream_handle))
+        return True
+
+    def __del__(self) -> None:
+        freed.append("context")
+        self._device.close()
+
+
+class _Handle:
+    """As much of a Stream as a launch reads."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+
+def logits_of(batch: np.ndarray) -> np.ndarray:
+    """What the network computes, by NumPy in float32."""
+    count, channels, height, width = batch.shape
+    halved = batch.reshape(count, channels, height // 2, 2, width // 2, 2).mean((3, 5))
+    planes = random_planes(height // 2, width // 2)
+    return np.concatenate([halved, np.broadcast_to(planes, (count, *planes.shape))], 1)
+
+
+def random_planes(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.5, (PLANES, height, width)).astype(np.float32)
