@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
+from rtparse.closing import Closing
 from rtparse.device.driver import bindings, call
 from rtparse.device.owned import Owned
 from rtparse.device.streams import Stream
@@ -44,15 +45,6 @@ class Graph(Owned):
                 raise
             self._made.append(("cuGraphExecDestroy", self._executable))
 
-    @classmethod
-    def try_to_record(cls, stream: Stream, work: Callable[[], None]) -> Graph | None:
-        """The graph, or None (and a line in the log) where the work cannot be recorded; then just do it each time."""
-        try:
-            return cls(stream, work)
-        except DeviceError as error:
-            _log.info("no CUDA graph: %s", error)
-            return None
-
     def launch(self, stream: Stream) -> None:
         """Do the work once more, in the stream's order."""
         with self.device.current():
@@ -62,3 +54,35 @@ class Graph(Owned):
         while self._made:
             call(*self._made[-1])
             self._made.pop()
+
+
+class Replays(Closing):
+    """Does pieces of work in a stream, each as a graph once it has been done. Not thread-safe."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._graphs: dict[Hashable, Graph | None] = {}
+
+    def do(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Put the work into the stream; what has the same key is the same work, with the same addresses.
+
+        The first time it waits for it. What cannot be recorded is done as it is each time, and a line is logged once.
+        """
+        graph = self._graphs.get(key)
+        if graph is not None:
+            graph.launch(self._stream)
+            return
+        work()
+        if key not in self._graphs:
+            self._stream.synchronize()  # libraries have set themselves up for the work
+            try:
+                self._graphs[key] = Graph(self._stream, work)
+            except DeviceError as error:
+                _log.info("no CUDA graph: %s", error)
+                self._graphs[key] = None
+
+    def close(self) -> None:
+        for graph in self._graphs.values():
+            if graph is not None:
+                graph.close()
+        self._graphs.clear()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rtparse.closing import Closing
 from rtparse.device.arrays import DeviceArray
 from rtparse.device.context import Device
-from rtparse.device.graphs import Graph
+from rtparse.device.graphs import Replays
 from rtparse.device.memory import DeviceBuffer, HostBuffer
 from rtparse.device.network import DeviceNetwork
 from rtparse.device.streams import Stream
@@ -37,17 +37,16 @@ class Runner(Closing):
         self._network = network
         self._lock = Lock()
         self._closed = False
-        self._graphs: dict[tuple[int, ...], Graph | None] = {}
         self._profiles = {profile.size_hw: profile for profile in network.profiles}
-        with ExitStack() as stack:
-            stack.callback(network.close)
-            try:
-                self._memory = _Memory(device, network, self._profiles.values())
-            except DeviceMemoryError as error:
-                _log.warning("batches are halved: %s", error.message)
-                self._profiles = {size: _halved(profile) for size, profile in self._profiles.items()}
-                self._memory = _Memory(device, network, self._profiles.values())
-            self._closing = stack.pop_all()
+        try:
+            self._memory = self._allocate(device)
+        except BaseException:
+            network.close()
+            raise
+        self._replays = Replays(self._memory.stream)
+        self._closing = ExitStack()
+        for each in (self._memory, network, self._replays):  # the last is freed first
+            self._closing.callback(each.close)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) float32 of a profile's size to logits (N, classes, h, w) float32, a new array of the caller's.
@@ -62,12 +61,15 @@ class Runner(Closing):
         """After the run in progress: free graphs, then the network, then the memory."""
         with self._lock:
             self._closed = True
-            for graph in self._graphs.values():
-                if graph is not None:
-                    graph.close()
-            self._graphs.clear()
             self._closing.close()
-            self._memory.close()
+
+    def _allocate(self, device: Device) -> _Memory:
+        try:
+            return _Memory(device, self._network, self._profiles.values())
+        except DeviceMemoryError as error:
+            _log.warning("batches are halved: %s", error.message)
+            self._profiles = {size: _halved(profile) for size, profile in self._profiles.items()}
+            return _Memory(device, self._network, self._profiles.values())
 
     def _run(self, batch: NDArray[np.float32], fewest: int) -> NDArray[np.float32]:
         shape = (max(len(batch), fewest), *batch.shape[1:])
@@ -83,16 +85,9 @@ class Runner(Closing):
                 self._network.enqueue(memory.stream, given.device, logits.device)
                 memory.stream.download(logits.host, logits.device)
 
-            graph = self._graphs.get(shape)
-            if graph is not None:
-                graph.launch(memory.stream)
-            else:
-                work()
+            self._replays.do(shape, work)
             memory.stream.synchronize()
-            answer = logits.host[: len(batch)].astype(np.float32)
-            if shape not in self._graphs:  # it has run once: the network is set up for the shape
-                self._graphs[shape] = Graph.try_to_record(memory.stream, work)
-        return answer
+            return logits.host[: len(batch)].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

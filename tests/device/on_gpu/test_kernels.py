@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rtparse.device import Device, DeviceBuffer, Graph
+from rtparse.device.graphs import Replays
 from rtparse.errors import DeviceError
 from rtparse.kernels.nvrtc import Compiled
 
@@ -40,14 +41,32 @@ def test_a_graph_does_what_was_recorded(averaging: Averaging) -> None:
         assert (averaging.result.array == 2.5).all()
 
 
-def test_work_that_cannot_be_recorded_is_left_undone(averaging: Averaging, caplog: pytest.LogCaptureFixture) -> None:
+def test_work_is_replayed_once_it_has_been_done(averaging: Averaging) -> None:
+    with Replays(averaging.stream) as replays:
+        expected = 0.0
+        for value in (8, 2, 4):
+            averaging.given.array[:] = value
+            replays.do("average", averaging.enqueue)
+            averaging.stream.synchronize()
+            expected = (expected + value) / 2
+            assert (averaging.result.array == expected).all()
+
+
+def test_work_that_cannot_be_recorded_is_done_each_time(averaging: Averaging, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rtparse")
-    assert Graph.try_to_record(averaging.stream, averaging.stream.synchronize) is None
-    assert "no CUDA graph: " in caplog.text
-    averaging.given.array[:] = 8
-    averaging.enqueue()
-    averaging.stream.synchronize()
-    assert (averaging.result.array == 4).all()
+
+    def waits() -> None:
+        averaging.enqueue()
+        averaging.stream.synchronize()
+
+    with Replays(averaging.stream) as replays:
+        expected = 0.0
+        for value in (8, 2, 4):
+            averaging.given.array[:] = value
+            replays.do("average", waits)
+            expected = (expected + value) / 2
+            assert (averaging.result.array == expected).all()
+    assert caplog.text.count("no CUDA graph: ") == 1
 
 
 def test_an_error_while_recording_ends_the_recording(averaging: Averaging) -> None:
