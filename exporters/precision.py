@@ -6,7 +6,7 @@ TensorRT networks are strongly typed: an FP16 engine is an FP16 graph. Whether a
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,12 +90,13 @@ def to_half(proto: onnx.ModelProto, inputs: Pictures, keep_io: bool = False) -> 
     peaks = _peaks(proto, inputs)
     wide = [name for name, peak in peaks.items() if not peak <= LARGEST]
     ranked = [name for name in sorted(peaks, key=lambda name: -peaks[name]) if name not in wide]
-    expected = [_run(proto, given).argmax(1) for given in inputs]
+    expected = [logits.argmax(1) for logits in _run(proto, inputs)]
     more = 0
     while True:
         kept = [*wide, *ranked[:more]]
-        emulated = rounded(proto, kept)
-        answers = [_run(emulated, given).astype(np.float32 if keep_io else np.float16) for given in inputs]
+        answers = (
+            logits.astype(np.float32 if keep_io else np.float16) for logits in _run(rounded(proto, kept), inputs)
+        )
         same = [answer.argmax(1) == labels for answer, labels in zip(answers, expected, strict=True)]
         agreement = float(np.mean([picture.mean() for picture in same]))
         if agreement >= MIN_AGREEMENT:
@@ -173,10 +174,11 @@ def _peaks(proto: onnx.ModelProto, inputs: Pictures) -> dict[str, float]:
     }
 
 
-def _run(proto: onnx.ModelProto, given: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run(proto: onnx.ModelProto, inputs: Pictures) -> Iterator[NDArray[np.float32]]:
     session = _session(proto)
-    logits: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: given})[0]
-    return logits
+    name = session.get_inputs()[0].name
+    for given in inputs:
+        yield session.run(None, {name: given})[0]
 
 
 def _session(proto: onnx.ModelProto) -> ort.InferenceSession:
