@@ -14,6 +14,10 @@ from rtparse.engines.onnx_file import LoadedFile, OnnxEngine, TensorInfo
 
 DEVICE = "CPU"
 
+# The first look into a tensor sets up OpenVINO's bridge to NumPy; two threads that do so at once wait for each other
+# for ever, the interpreter's lock in hand (2026.4). While a module is imported there is one.
+_BRIDGE = ov.Tensor(np.zeros(1, np.float32)).data
+
 
 class OpenVinoEngine(OnnxEngine):
     """An .onnx file in OpenVINO, on the CPU. Float models run in the precision that OpenVINO chooses for the CPU."""
