@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,3 +36,9 @@ class DeviceNetwork(Closing, Protocol):
         at a time calls it, and one run ends before the next begins. Raises EngineError.
         """
         ...
+
+
+def largest(network: DeviceNetwork, profiles: Iterable[Profile]) -> tuple[int, int]:
+    """Elements of the largest input and of the largest logits of any profile."""
+    shapes = [(profile.batch[2], 3, *profile.size_hw) for profile in profiles]
+    return max(map(math.prod, shapes)), max(math.prod(network.logits_shape(shape)) for shape in shapes)

@@ -18,7 +18,7 @@ from rtparse.device.arrays import DeviceArray
 from rtparse.device.context import Device
 from rtparse.device.graphs import Replays
 from rtparse.device.memory import DeviceBuffer, HostBuffer
-from rtparse.device.network import DeviceNetwork
+from rtparse.device.network import DeviceNetwork, largest
 from rtparse.device.streams import Stream
 from rtparse.errors import DeviceMemoryError, EngineError
 from rtparse.sidecar import Profile
@@ -103,9 +103,7 @@ class _Memory(Closing):
 
     def __init__(self, device: Device, network: DeviceNetwork, profiles: Iterable[Profile]) -> None:
         self._network = network
-        shapes = [(profile.batch[2], 3, *profile.size_hw) for profile in profiles]
-        given = max(map(math.prod, shapes))
-        logits = max(math.prod(network.logits_shape(shape)) for shape in shapes)
+        given, logits = largest(network, profiles)
         self._views: dict[tuple[int, ...], tuple[_Place, _Place]] = {}
         with ExitStack() as stack:
             self.stream = stack.enter_context(Stream(device))

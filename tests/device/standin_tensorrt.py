@@ -1,7 +1,6 @@
 """A stand-in for TensorRT's Python API, for what rtparse does with it; the real one runs on no stand-in driver.
 
-A "plan" is JSON. Its network halves the input and puts 17 random planes behind it: 20 classes from 3 channels, computed
-by the kernel upsample_concat. `test_tensorrt.py` compares the names here with the real library's.
+A "plan" is JSON, and its network that of halving.py. `test_tensorrt.py` compares the names with the real library's.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ import json
 from enum import Enum
 from typing import Any
 
-import numpy as np
+from halving import PLANES, Halving
 from standin_driver import compile_twin
 
-from rtparse.device import Device, DeviceBuffer, HostBuffer, Kernels, Stream
-from rtparse.kernels.launch import upsample_concat
+from rtparse.device import Device, DeviceArray
+from rtparse.sidecar import Profile
 
 __version__ = "11.0.0"
-PLANES = 17
 
 float32, float16, int8 = "float32", "float16", "int8"
 freed: list[str] = []
@@ -108,24 +106,14 @@ class EngineInspector:
 class IExecutionContext:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
-        self._profile: list[list[int]] = []
-        self._shape: tuple[int, ...] = ()
-        self._addresses: dict[str, int] = {}
-        self._launches: dict[tuple[Any, ...], Any] = {}
         self._device = Device()
-        self._kernels = Kernels(self._device, compile_twin)
-        self.executions = 0
+        self._addresses: dict[str, int] = {}
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         self._profile = self._engine.plan["profiles"][profile_index]
-        most, (_, _, height, width) = self._profile[2][0], self._profile[2]
-        planes = random_planes(height // 2, width // 2).astype(self._engine.plan["dtype"])
-        shape = (most, *planes.shape)
-        self._planes = DeviceBuffer(self._device, shape, planes.dtype)
-        with Stream(self._device) as stream, HostBuffer(self._device, shape, planes.dtype) as host:
-            host.array[:] = planes
-            stream.upload(self._planes.array, host.array)
-            stream.synchronize()
+        batch, (_, _, *size_hw) = tuple(shape[0] for shape in self._profile), self._profile[2]
+        profile = Profile(tuple(size_hw), batch)
+        self._network = Halving(self._device, compile_twin, (profile,), self._engine.plan["dtype"])
         return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
@@ -135,8 +123,8 @@ class IExecutionContext:
         return all(low <= side <= high for low, side, high in zip(fewest, shape, most, strict=True))
 
     def get_tensor_shape(self, name: str) -> list[int]:
-        count, _, height, width = self._shape
-        return [count, 3 + PLANES, height // 2, width // 2]
+        assert name == "logits"
+        return list(self._network.logits_shape(self._shape))
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
@@ -146,15 +134,11 @@ class IExecutionContext:
         if self._engine.plan.get("fails"):
             self._engine.logger.log(ILogger.ERROR, "the tactic was out of luck")
             return False
-        key = (self._shape, *sorted(self._addresses.items()))
-        if key not in self._launches:
-            count, _, height, width = self._shape
-            dtype = {"float16": "half", "float32": "float"}[self._engine.plan["dtype"]]
-            shapes = [self._shape, (count, PLANES, height // 2, width // 2)]
-            inputs = [self._addresses["image"], self._planes.array.pointer]
-            launch = upsample_concat(dtype, "linear", inputs, shapes, self._addresses["logits"])
-            self._launches[key] = self._kernels.prepare(launch)
-        self._launches[key](_Handle(stream_handle))
+        given, logits = (
+            DeviceArray(self._addresses[name], shape, self._network.given_dtype, None)
+            for name, shape in (("image", self._shape), ("logits", self._network.logits_shape(self._shape)))
+        )
+        self._network.enqueue(_Handle(stream_handle), given, logits)
         return True
 
     def __del__(self) -> None:
@@ -167,15 +151,3 @@ class _Handle:
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
-
-
-def logits_of(batch: np.ndarray) -> np.ndarray:
-    """What the network computes, by NumPy in float32."""
-    count, channels, height, width = batch.shape
-    halved = batch.reshape(count, channels, height // 2, 2, width // 2, 2).mean((3, 5))
-    planes = random_planes(height // 2, width // 2)
-    return np.concatenate([halved, np.broadcast_to(planes, (count, *planes.shape))], 1)
-
-
-def random_planes(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 0.5, (PLANES, height, width)).astype(np.float32)

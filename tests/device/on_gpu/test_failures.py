@@ -65,7 +65,8 @@ def test_everything_is_freed_whichever_call_fails(standin: StandIn, average_on: 
                 errors += 1
             else:
                 assert result == 6
-            gc.collect()  # a device that could not be closed is closed when it is dropped
+            if standin.wrong():
+                gc.collect()  # a device that could not be closed is closed when it is dropped
             assert standin.counts()["failed"] == 1, (name, nth)
             wrong = standin.wrong()
             if name in SWALLOWED:

@@ -73,7 +73,7 @@ def batch(count: int, height: int = 64, width: int = 96) -> NDArray[np.float32]:
 
 
 def expected(given: NDArray[np.float32]) -> NDArray[np.float32]:
-    from standin_tensorrt import logits_of
+    from halving import logits_of
 
     return logits_of(given)
 

@@ -1,0 +1,302 @@
+"""The way of a frame on a GPU: its pixels up, its labels down, and nothing in between comes back to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.closing import Closing
+from rtparse.device.arrays import DeviceArray
+from rtparse.device.context import Device
+from rtparse.device.graphs import Replays
+from rtparse.device.kernels import Compiler, Kernels
+from rtparse.device.memory import DeviceBuffer, HostBuffer
+from rtparse.device.network import DeviceNetwork, largest
+from rtparse.device.seats import Passage, Seat, Wanted
+from rtparse.device.streams import Event, Stream
+from rtparse.errors import DeviceError, EngineError, UsageError
+from rtparse.kernels.frames import blend_palette
+from rtparse.kernels.nvrtc import compile_kernel
+from rtparse.metadata import ModelMetadata
+from rtparse.preprocess import Letterbox
+
+DEPTH = 3
+"""Batches on the way at once: one goes up, one is computed, one comes down."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """The classes coloured over the frame. palette_rgb: (classes, 3) uint8. alpha: weight of the colours, 0..1.
+
+    shown: (classes,) bool, which are drawn; None means all but the background.
+    """
+
+    palette_rgb: NDArray[np.uint8]
+    alpha: float = 0.5
+    shown: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parsed:
+    """What came down for a frame: arrays of the caller's, None where it was not asked for.
+
+    labels: (H, W) uint8. overlay: (H, W, 3) uint8 BGR.
+    """
+
+    labels: NDArray[np.uint8] | None
+    overlay: NDArray[np.uint8] | None
+
+
+class FramePath(Closing):
+    """Frames of any sizes through page-locked memory, a network and the kernels around it.
+
+        pending = path.submit([(image, letterbox)])     # returns at once, waits where `depth` batches are on the way
+        (parsed,) = pending.result()                    # waits for this one
+
+    A batch takes one upload and at most two downloads a frame, and the host waits for one event. The labels are those
+    of `preprocess`, `Engine.infer` and `Upsampler`, but for ties and the network's own rounding.
+
+    Thread-safe: batches are computed in the order in which they were submitted, results may be taken in any order and
+    from any thread. Nothing is allocated once the sizes have been seen. It owns the network and closes it.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        network: DeviceNetwork,
+        metadata: ModelMetadata,
+        *,
+        depth: int = DEPTH,
+        labels: bool = True,
+        overlay: Overlay | None = None,
+        compiler: Compiler = compile_kernel,
+    ) -> None:
+        """depth: batches on the way at once. 1 is for the lowest latency: one stream, in which nothing waits.
+
+        labels, overlay: what comes down.
+        Raises DeviceMemoryError, MissingDependencyError without NVRTC, DeviceError.
+        """
+        self._network = network
+        self._profiles = {profile.size_hw: profile.batch for profile in network.profiles}
+        self._runs: dict[tuple[int, ...], _Run] = {}
+        self._lock = Lock()
+        self._closed = False
+        self._free: SimpleQueue[_Slot | None] = SimpleQueue()
+        with ExitStack() as failed, ExitStack() as stack:
+            failed.callback(network.close)
+            given, logits = largest(network, network.profiles)
+            self._given = stack.enter_context(DeviceBuffer(device, (given,), network.given_dtype))
+            self._logits = stack.enter_context(DeviceBuffer(device, (logits,), network.logits_dtype))
+            self._compute = stack.enter_context(Stream(device))
+            self._up, self._down = (
+                (self._compute, self._compute)
+                if depth == 1
+                else (stack.enter_context(Stream(device)), stack.enter_context(Stream(device)))
+            )
+            kernels = stack.enter_context(Kernels(device, compiler))
+            palette = None
+            if overlay is not None:
+                table = stack.enter_context(DeviceBuffer(device, (256, 4), np.uint8))
+                _send(device, self._compute, table.array, blend_palette(overlay.palette_rgb, overlay.shown))
+                palette = table.array.pointer
+            wanted = Wanted(labels, palette, overlay.alpha if overlay else 0.0)
+            most = max(batch[2] for batch in self._profiles.values())
+            self._slots = [stack.enter_context(_Slot(device, kernels, metadata, wanted, most)) for _ in range(depth)]
+            stack.callback(network.close)
+            self._replays = stack.enter_context(Replays(self._compute))
+            self._closing = stack.pop_all()
+            failed.pop_all()
+        for slot in self._slots:
+            self._free.put(slot)
+
+    def submit(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> Pending:
+        """Send a batch on its way; it is copied first and may change afterwards.
+
+        frames: images (H, W, 3) uint8 BGR of `letterbox.frame_hw`, with letterboxes of one `network_hw` of the
+            network's profiles, and no more than its largest batch.
+        Waits while `depth` batches are on the way whose results were not taken. Raises UsageError for another batch,
+        EngineError.
+        """
+        network_hw = self._check(frames)
+        slot = self._free.get()
+        if slot is None:
+            self._free.put(None)  # for whoever else waits
+            raise _closed()
+        try:
+            with self._lock:
+                if self._closed:
+                    raise _closed()
+                passages = self._enqueue(slot, network_hw, frames)
+        except BaseException:
+            self._settle()
+            self._free.put(slot)
+            raise
+        return Pending(slot, passages, self._free.put)
+
+    def close(self) -> None:
+        """Wait for what is on the way and free everything. Results that were not taken are lost."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._free.put(None)
+        self._settle()
+        for slot in self._slots:
+            slot.shut()
+        self._closing.close()
+
+    def _check(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> tuple[int, int]:
+        sizes = {letterbox.network_hw for _, letterbox in frames}
+        if len(sizes) != 1 or not sizes <= self._profiles.keys():
+            offered = ", ".join("{}x{}".format(*size) for size in self._profiles)
+            raise UsageError(f"got frames for network inputs of {sorted(sizes)}", f"expected one of {offered}")
+        (network_hw,) = sizes
+        most = self._profiles[network_hw][2]
+        if len(frames) > most:
+            raise UsageError(f"got a batch of {len(frames)} frames", f"expected {most} at most")
+        for image, letterbox in frames:
+            if image.shape != (*letterbox.frame_hw, 3) or image.dtype != np.uint8:
+                raise UsageError(
+                    f"got a frame of shape {image.shape} and dtype {image.dtype}",
+                    f"expected {(*letterbox.frame_hw, 3)} uint8",
+                )
+        return network_hw
+
+    def _enqueue(
+        self, slot: _Slot, network_hw: tuple[int, int], frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]
+    ) -> list[Passage]:
+        fewest = self._profiles[network_hw][0]
+        run = self._run((max(len(frames), fewest), 3, *network_hw))
+        passages = [
+            seat.passage(letterbox, given, logits)
+            for seat, (_, letterbox), given, logits in zip(slot.seats, frames, run.given, run.logits, strict=False)
+        ]
+        for passage, (image, _) in zip(passages, frames, strict=True):
+            np.copyto(passage.sent, image)
+            self._up.upload(passage.frame, passage.sent)
+        self._order(self._up, self._compute, slot.uploaded)
+        for passage in passages:
+            passage.normalize(self._compute)
+        self._replays.do(run.shape, run.work)
+        for passage in passages:
+            for launch in passage.finish:
+                launch(self._compute)
+        self._order(self._compute, self._down, slot.computed)
+        for passage in passages:
+            for target, source in passage.downloads:
+                self._down.download(target, source)
+        self._down.record(slot.done)
+        return passages
+
+    def _run(self, shape: tuple[int, ...]) -> _Run:
+        if shape not in self._runs:
+            given = self._given.array.view(shape)
+            logits = self._logits.array.view(self._network.logits_shape(shape))
+
+            def work() -> None:
+                self._network.enqueue(self._compute, given, logits)
+
+            self._runs[shape] = _Run(
+                shape, work, [given[i] for i in range(shape[0])], [logits[i] for i in range(shape[0])]
+            )
+        return self._runs[shape]
+
+    @staticmethod
+    def _order(first: Stream, then: Stream, event: Event) -> None:
+        if first is not then:
+            first.record(event)
+            then.wait(event)
+
+    def _settle(self) -> None:
+        """Wait until nothing is on the way; a GPU that was lost has nothing left to wait for."""
+        for stream in (self._up, self._compute, self._down):
+            with suppress(DeviceError):
+                stream.synchronize()
+
+
+class Pending:
+    """A batch on its way. Thread-safe."""
+
+    def __init__(self, slot: _Slot, passages: list[Passage], release: Callable[[_Slot], None]) -> None:
+        self._slot = slot
+        self._passages: list[Passage] | None = passages
+        self._release = release
+        self._lock = Lock()
+
+    def result(self) -> list[Parsed]:
+        """Wait for it: what came down, in the order of the frames. Once only.
+
+        Raises DeviceError where the GPU failed, EngineError where the path was closed meanwhile.
+        """
+        with self._lock:
+            passages, self._passages = self._passages, None
+            if passages is None:
+                raise UsageError("the result was taken already", "keep it")
+            try:
+                return self._slot.take(passages)
+            finally:
+                self._release(self._slot)
+
+    def __del__(self) -> None:
+        if self._passages is not None:  # nobody took it: its place is free once its work is done
+            with suppress(EngineError):
+                self.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """The network at one shape (N, 3, H, W): how it is enqueued, and where each sample's input and logits lie."""
+
+    shape: tuple[int, ...]
+    work: Callable[[], None]
+    given: list[DeviceArray]
+    logits: list[DeviceArray]
+
+
+class _Slot(Closing):
+    """One batch on its way: a seat for each frame, and the events that it passes."""
+
+    def __init__(self, device: Device, kernels: Kernels, metadata: ModelMetadata, wanted: Wanted, most: int) -> None:
+        self._lock = Lock()
+        self._shut = False
+        with ExitStack() as stack:
+            self.uploaded, self.computed, self.done = (stack.enter_context(Event(device)) for _ in range(3))
+            self.seats = [stack.enter_context(Seat(kernels, metadata, wanted)) for _ in range(most)]
+            self._closing = stack.pop_all()
+
+    def take(self, passages: list[Passage]) -> list[Parsed]:
+        """Wait for the batch and copy what came down."""
+        with self._lock:
+            if self._shut:
+                raise _closed()
+            self.done.synchronize()
+            return [Parsed(_copy(passage.labels), _copy(passage.overlay)) for passage in passages]
+
+    def shut(self) -> None:
+        """From now on nothing is taken; who is taking has ended."""
+        with self._lock:
+            self._shut = True
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+def _copy(array: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    return None if array is None else array.copy()
+
+
+def _closed() -> EngineError:
+    return EngineError("the engine was closed", "open it again")
+
+
+def _send(device: Device, stream: Stream, target: DeviceArray, values: NDArray[np.uint8]) -> None:
+    with HostBuffer(device, values.shape, values.dtype) as host:
+        host.array[:] = values
+        stream.upload(target, host.array)
+        stream.synchronize()
