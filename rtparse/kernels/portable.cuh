@@ -140,7 +140,7 @@ struct alignas(16) uint4 {
 // N values of 16 bytes or a multiple, which one thread moves 16 bytes at a time, from and to multiples of 16.
 template <typename T, int N>
 union Pack {
-    static constexpr int words = sizeof(T) * N / 16;
+    enum { words = sizeof(T) * N / 16 };
     static_assert(words * 16 == sizeof(T) * N, "not a multiple of 16 bytes");
 
     uint4 word[words];

@@ -1,4 +1,4 @@
-"""The fused op, compiled for the host, against torch's interpolate and cat."""
+"""The fused op, compiled for the host and by NVRTC, against torch's interpolate and cat."""
 
 from __future__ import annotations
 
@@ -102,13 +102,20 @@ def assert_one_rounding(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("layout", ["linear", "hwc8"])
 @pytest.mark.parametrize("dtype", ["half", "bfloat16", "float"])
 @given(shapes=shapes_to_concat(), seed=st.integers(0, 2**32 - 1), skip=st.integers(0, 7))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_is_interpolate_and_cat(
     run_on_host: RunOnHost, dtype: str, layout: str, shapes: Shapes, seed: int, skip: int
 ) -> None:
     inputs = features(shapes, DTYPES[dtype], seed)
     found = run(run_on_host, inputs, dtype, layout, skip=skip if layout == "linear" else 0)
     assert_one_rounding(found, reference(inputs))
+
+
+@pytest.mark.parametrize("layout", ["linear", "hwc8"])
+@pytest.mark.parametrize("dtype", ["half", "bfloat16", "float"])
+def test_nvrtcs_ptx_is_interpolate_and_cat(run_ptx: RunOnHost, dtype: str, layout: str) -> None:
+    inputs = features([(2, 9, 5, 7), (2, 8, 3, 3), (2, 16, 17, 23)], DTYPES[dtype], 0)
+    assert_one_rounding(run(run_ptx, inputs, dtype, layout), reference(inputs))
 
 
 @pytest.mark.parametrize("layout", ["linear", "hwc8"])
