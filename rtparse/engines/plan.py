@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rtparse.closing import Closing
 from rtparse.device import Device
 from rtparse.engines.flavours import Flavour, flavour_named, installed_flavour
 from rtparse.errors import EngineError, UsageError
@@ -16,20 +17,6 @@ from rtparse.metadata import ModelMetadata
 from rtparse.sidecar import Sidecar, Target, read_sidecar, sidecar_path, this_os
 
 _log = logging.getLogger("rtparse")
-
-
-class Loaded:
-    """What the library made of a plan. logger.last: its last error. Freed where the device's context is current."""
-
-    def __init__(self, runtime: Any, engine: Any, logger: Any) -> None:
-        self.engine = engine
-        self.logger = logger
-        self._runtime = runtime
-
-    def close(self) -> None:
-        """Free the engine, then the runtime; whoever made execution contexts of it has freed them."""
-        self.engine = None
-        self._runtime = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ class Plan:
                 raise self._refused(logger.last or str(error)) from None
         if engine is None:
             raise self._refused(logger.last)
-        return Loaded(runtime, engine, logger)
+        return Loaded(self, device, runtime, engine, logger)
 
     def _here(self, gpu: str = "", compute_capability: str = "") -> Target:
         return Target(self.flavour.name, str(self.library.__version__), this_os(), gpu, compute_capability)
@@ -103,18 +90,32 @@ class Plan:
         )
 
 
+class Loaded(Closing):
+    """What the library made of a plan. logger.last: the last error that it told."""
+
+    def __init__(self, plan: Plan, device: Device, runtime: Any, engine: Any, logger: Any) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.logger = logger
+        self._device = device
+        self._runtime = runtime
+
+    def close(self) -> None:
+        """Free the engine, then the runtime. Execution contexts of the engine have been freed."""
+        if self.engine is not None:
+            with self._device.current():
+                self.engine = None
+                self._runtime = None
+
+
 def describe_layers(path: str | Path) -> Iterator[str]:
     """What the engine of a plan is made of, a line for each layer. Loads the plan; raises as `Plan` does."""
     plan = Plan.read(path)
-    with Device() as device, device.current():
-        loaded = plan.deserialize(device)
-        try:
-            inspector = loaded.engine.create_engine_inspector()
-            for index in range(loaded.engine.num_layers):
-                yield inspector.get_layer_information(index, plan.library.LayerInformationFormat.ONELINE).strip()
-        finally:
-            inspector = None  # before its engine
-            loaded.close()
+    with Device() as device, plan.deserialize(device) as loaded:
+        inspector = loaded.engine.create_engine_inspector()
+        for index in range(loaded.engine.num_layers):
+            yield inspector.get_layer_information(index, plan.library.LayerInformationFormat.ONELINE).strip()
+        del inspector  # before its engine
 
 
 def _logger(trt: ModuleType) -> Any:

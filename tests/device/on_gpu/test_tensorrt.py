@@ -19,8 +19,10 @@ from rtparse import Parser
 from rtparse.engines import open_engine
 from rtparse.engines.flavours import FLAVOURS, Flavour
 from rtparse.engines.plan import describe_layers
+from rtparse.engines.tensorrt import TensorRTEngine
 from rtparse.errors import DeviceMemoryError, EngineError, RtparseError
 from rtparse.metadata import ModelMetadata
+from rtparse.preprocess import Letterbox
 from rtparse.sidecar import Build, Profile, Sidecar, Target, this_os, write_plan
 
 if TYPE_CHECKING:
@@ -176,8 +178,8 @@ def test_what_is_freed_first_was_made_last(write: WritePlan, standin: StandIn) -
 def test_a_plan_that_cannot_be_used_is_told_and_leaves_nothing(
     write: WritePlan, standin: StandIn, fields: dict[str, Any], error: type[RtparseError], message: str
 ) -> None:
-    with pytest.raises(error, match=message):
-        open_engine(write(**fields))
+    with pytest.raises(error, match=message), open_engine(write(**fields)) as engine:
+        engine.infer(batch(1))
     assert standin.wrong() == {}
 
 
@@ -218,7 +220,8 @@ def test_half_the_batch_is_tried_where_memory_is_short(
     write: WritePlan, standin: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write()
-    with open_engine(path):
+    with open_engine(path) as engine:
+        engine.infer(batch(1))
         last = standin.counts()["calls:cuMemAlloc"]
     for _ in range(2):  # PyCUDA collects garbage and tries once more by itself
         standin.fail("cuMemAlloc", last, code=2)
@@ -236,6 +239,26 @@ def test_a_parser_parses_with_it(write: WritePlan) -> None:
         labels = parser(image).labels
         np.testing.assert_array_equal(labels, other(image).labels)
         assert len(np.unique(labels)) > 3
+
+
+def test_frames_take_the_way_of_the_gpu(write: WritePlan, standin: StandIn) -> None:
+    import standin_tensorrt
+    from standin_driver import compile_twin
+
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
+    letterbox = Letterbox.fit((128, 192), (64, 96))
+    with Parser(write()) as parser:
+        engine = parser.engine
+        assert isinstance(engine, TensorRTEngine)
+        with engine.frame_path(compiler=compile_twin) as first:
+            second = engine.frame_path(depth=1, compiler=compile_twin)  # closed with the engine
+            (left,), (right,) = (path.submit([(image, letterbox)]).result() for path in (first, second))
+        expected = parser(image).labels
+        np.testing.assert_array_equal(left.labels, right.labels)
+        assert (left.labels == expected).mean() > 0.9995
+    assert standin_tensorrt.freed == ["context"] * 6 + ["engine", "runtime"]
+    with pytest.raises(EngineError, match="closed"):
+        engine.frame_path()
 
 
 def test_layers_are_listed(write: WritePlan) -> None:
