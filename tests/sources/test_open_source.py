@@ -10,7 +10,7 @@ from PIL import Image
 
 from rtparse.errors import SourceError, UsageError
 from rtparse.frame import Frame
-from rtparse.sources import open_source
+from rtparse.sources import open_source, open_sources
 
 PICTURE = np.full((4, 6, 3), (10, 20, 30), np.uint8)
 
@@ -65,3 +65,43 @@ def test_what_holds_no_frames_is_wrong_use(spec: object) -> None:
 def test_a_missing_file_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no file or folder .*missing\.mp4"):
         open_source(tmp_path / "missing.mp4")
+
+
+def test_a_list_of_pictures_is_one_source_and_any_other_list_is_several(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    clip = make_clip("clip.mp4", frames=3)
+    image = tmp_path / "a.png"
+    assert cv2.imwrite(str(image), PICTURE)
+    held = open_source(image)
+    frame, pil = Frame(PICTURE), Image.fromarray(PICTURE)
+    for spec, counts in (
+        (str(clip), [3]),
+        ([PICTURE, PICTURE[:, :, 0]], [2]),  # arrays
+        ((frame, pil, PICTURE), [3]),  # pictures of all kinds
+        ([], [0]),
+        (np.stack([PICTURE] * 3), [3]),
+        (iter([PICTURE, PICTURE]), [2]),
+        ([clip], [3]),  # several, of which there is one
+        ((str(clip), image), [3, 1]),
+        ([[PICTURE, PICTURE], clip], [2, 3]),  # a list of pictures beside a file
+        ([iter([PICTURE]), [frame], held], [1, 1, 1]),
+    ):
+        sources = open_sources(spec)
+        assert [len(list(source)) for source in sources] == counts
+        for source in sources:
+            source.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (["none.mp4", PICTURE], "pictures and sources in one list"),
+        (["none.mp4"], "no file or folder none.mp4"),
+        ([[PICTURE], None], "cannot read frames from None"),
+    ],
+    ids=["mixed", "missing", "no source"],
+)
+def test_lists_that_cannot_be_meant(spec: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        open_sources(spec)
