@@ -46,7 +46,12 @@ def check_batch(batch: NDArray[np.float32], sizes: tuple[tuple[int, int], ...] |
     """Raise EngineError unless `batch` is what `Engine.infer` takes."""
     if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[0] == 0 or batch.shape[1] != 3:
         raise EngineError(f"got a batch of shape {batch.shape} and dtype {batch.dtype}, expected (N, 3, H, W) float32")
-    height, width = batch.shape[2:]
+    check_size((batch.shape[2], batch.shape[3]), sizes)
+
+
+def check_size(network_hw: tuple[int, int], sizes: tuple[tuple[int, int], ...] | None) -> None:
+    """Raise EngineError unless the network takes inputs of that size; `sizes` as of an Engine."""
+    height, width = network_hw
     if sizes is None:
         if height == 0 or width == 0 or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
             raise EngineError(f"got a network input of {height}x{width}", f"expected multiples of {SIZE_MULTIPLE}")

@@ -56,11 +56,17 @@ class Interface:
 
 
 class PlanNetwork(DeviceNetwork):
-    """An execution context for each profile of an engine, which it leaves to others to free after it."""
+    """An execution context for each profile that is asked for, of an engine that others free after it."""
 
-    def __init__(self, device: Device, loaded: Loaded, interface: Interface) -> None:
-        """Raises DeviceMemoryError where there is no room for what the layers compute, EngineError."""
-        self.profiles = interface.profiles
+    def __init__(
+        self, device: Device, loaded: Loaded, interface: Interface, size_hw: tuple[int, int] | None = None
+    ) -> None:
+        """size_hw: of the one profile to run; None for all.
+
+        Raises DeviceMemoryError where there is no room for what the layers compute, EngineError.
+        """
+        chosen = [i for i, each in enumerate(interface.profiles) if size_hw in (None, each.size_hw)]
+        self.profiles = tuple(interface.profiles[i] for i in chosen)
         self.given_dtype, self.logits_dtype = interface.given_dtype, interface.logits_dtype
         self._interface = interface
         self._device = device
@@ -70,7 +76,7 @@ class PlanNetwork(DeviceNetwork):
         self._bound: list[tuple[object, ...]] = [()] * len(self.profiles)  # addresses and shape as last set
         try:
             with device.current(), Stream(device) as stream:
-                for i in range(len(self.profiles)):
+                for i in chosen:
                     self._contexts.append(self._context(i, stream))
                 stream.synchronize()
         except BaseException:

@@ -14,7 +14,7 @@ from rtparse.device import Device
 from rtparse.device.frames import DEPTH, FramePath, Overlay
 from rtparse.device.kernels import Compiler
 from rtparse.device.runner import Runner
-from rtparse.engines.base import Engine, check_batch
+from rtparse.engines.base import Engine, check_batch, check_size
 from rtparse.engines.plan import Plan
 from rtparse.engines.plan_network import Interface, PlanNetwork
 from rtparse.errors import EngineError
@@ -61,6 +61,7 @@ class TensorRTEngine(Engine):
 
     def frame_path(
         self,
+        network_hw: tuple[int, int],
         *,
         depth: int = DEPTH,
         labels: bool = True,
@@ -69,13 +70,15 @@ class TensorRTEngine(Engine):
     ) -> FramePath:
         """The way of frames through this engine without leaving the GPU; see `FramePath` for what it takes and raises.
 
-        It has execution contexts of its own, so several paths run side by side. The caller closes it; at the latest it
-        is closed with the engine.
+        network_hw: the network input's size, one of `sizes`.
+        It has an execution context of its own, so several paths run side by side. The caller closes it; at the latest
+        it is closed with the engine. Raises EngineError as `infer` does.
         """
+        check_size(network_hw, self.sizes)
         with self._lock:
             path = FramePath(
                 self._device,
-                self._network(),
+                self._network(network_hw),
                 self.metadata,
                 depth=depth,
                 labels=labels,
@@ -93,7 +96,7 @@ class TensorRTEngine(Engine):
                     user.close()
             self._closing.close()
 
-    def _network(self) -> PlanNetwork:
+    def _network(self, size_hw: tuple[int, int] | None = None) -> PlanNetwork:
         if self._closed:
             raise EngineError(f"{self.path} was closed", "open it again")
-        return PlanNetwork(self._device, self._loaded, self._interface)
+        return PlanNetwork(self._device, self._loaded, self._interface, size_hw)

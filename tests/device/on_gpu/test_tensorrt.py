@@ -250,15 +250,17 @@ def test_frames_take_the_way_of_the_gpu(write: WritePlan, standin: StandIn) -> N
     with Parser(write()) as parser:
         engine = parser.engine
         assert isinstance(engine, TensorRTEngine)
-        with engine.frame_path(compiler=compile_twin) as first:
-            second = engine.frame_path(depth=1, compiler=compile_twin)  # closed with the engine
+        with engine.frame_path((64, 96), compiler=compile_twin) as first:
+            second = engine.frame_path((64, 96), depth=1, compiler=compile_twin)  # closed with the engine
             (left,), (right,) = (path.submit([(image, letterbox)]).result() for path in (first, second))
         expected = parser(image).labels
         np.testing.assert_array_equal(left.labels, right.labels)
         assert (left.labels == expected).mean() > 0.9995
-    assert standin_tensorrt.freed == ["context"] * 6 + ["engine", "runtime"]
+        with pytest.raises(EngineError, match="input of 96x64; the model offers 64x96, 64x64"):
+            engine.frame_path((96, 64))
+    assert standin_tensorrt.freed == ["context"] * 4 + ["engine", "runtime"]
     with pytest.raises(EngineError, match="closed"):
-        engine.frame_path()
+        engine.frame_path((64, 96))
 
 
 def test_layers_are_listed(write: WritePlan) -> None:
