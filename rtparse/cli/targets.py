@@ -67,13 +67,13 @@ def _among_several(source: str, output: Path | None, masks: Path | None, jsonl: 
 
 def _check(made: Sequence[Target]) -> None:
     inputs = [Path(target.source) for target in made if Path(target.source).exists()]
-    owners: dict[Path, str] = {}
+    owners: dict[Path, Target] = {}
     for target in made:
         for path in filter(None, (target.output, target.masks, target.jsonl)):
             if path.exists() and any(path.samefile(given) for given in inputs):
                 raise UsageError(f"{path} is an input itself", "choose another name with -o")
-            if (owner := owners.setdefault(path.resolve(), target.source)) is not target.source:
-                raise UsageError(f"{owner} and {target.source} would both become {path}", "parse them one by one")
+            if (owner := owners.setdefault(path.resolve(), target)) is not target:
+                raise UsageError(f"{owner.source} and {target.source} would both become {path}", "leave one away")
 
 
 def default_output(source: str) -> Path:

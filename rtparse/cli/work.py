@@ -123,6 +123,7 @@ class _Work:
         self._task = progress.add_task(description, total=job.source.info.frame_count)
         self._sinks: list[Sink] = []
         self._frames = 0
+        self._whole = False
 
     def start(self) -> None:
         """Make the sinks. Raises SinkError and UsageError."""
@@ -148,6 +149,7 @@ class _Work:
         elif error is not None:
             raise error
         else:
+            self._whole = True
             self.finish(interrupted=False)
 
     def finish(self, interrupted: bool) -> None:
@@ -169,7 +171,7 @@ class _Work:
         if self.error:
             click.echo(f"error: {self.error}", err=True)
             return 1
-        if interrupted:
+        if interrupted and not self._whole:
             done = f"{self._frames} frames are in {names}" if self._frames else f"nothing was written to {names}"
             click.echo(f"interrupted: {done}", err=True)
             return INTERRUPTED

@@ -16,8 +16,6 @@ import cv2
 import numpy as np
 import pytest
 
-from rtparse.cli.targets import default_output
-
 
 def test_parsed_video_has_every_frame_the_sound_and_plays_in_browsers(rtparse, clip: Path, folder: Path) -> None:
     done = rtparse("video", clip, "-o", "out.mp4")
@@ -68,18 +66,6 @@ def test_default_name_is_beside_the_input_and_is_kept(rtparse, clip: Path, folde
     assert parsed.stat().st_mtime_ns == before
     assert rtparse("video", mine, "-y").returncode == 0
     assert parsed.stat().st_mtime_ns > before
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("rtsp://camera.local/stream1", "stream1.parsed.mp4"),
-        ("http://host/a/clip.mp4?token=1", "clip.parsed.mp4"),
-        ("0", "camera-0.parsed.mp4"),
-    ],
-)
-def test_default_names_without_a_file(source: str, expected: str) -> None:
-    assert default_output(source) == Path(expected)
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[list[object], int, str]]:
