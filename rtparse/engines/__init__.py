@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtparse.engines.base import Engine
 from rtparse.engines.cores import multiplies_bytes
 from rtparse.engines.flavours import FLAVOURS, Flavour
-from rtparse.errors import MissingDependencyError, UsageError
+from rtparse.errors import EngineError, MissingDependencyError, UsageError
 
 __all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "default_model", "open_engine"]
+
+_log = logging.getLogger("rtparse")
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
 
     The caller closes it. A plan is native code: open only those that you trust.
 
-    backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed and ONNX
-        Runtime has no accelerator; else ONNX Runtime.
+    backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed, can read the
+        file, and ONNX Runtime has no accelerator; else ONNX Runtime.
 
     Raises UsageError for a missing file, an unknown extension or a backend that cannot be meant, MissingDependencyError
     where the engine's package is not installed, EngineError for a file that cannot be run.
@@ -52,7 +55,7 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
     if backend is not None and suffix != ".onnx":
         raise UsageError(f"{path} has no choice of backends", f"{backend} runs .onnx files")
     if suffix == ".onnx":
-        return _open_onnx(path, backend or _fastest())
+        return _open_onnx(path, backend) if backend else _open_fastest(path)
     if suffix == ".safetensors":
         from rtparse.engines.torch_engine import TorchEngine
 
@@ -76,6 +79,19 @@ def _open_onnx(path: str | Path, backend: str) -> Engine:
     except ImportError as error:
         raise MissingDependencyError("openvino", "openvino") from error
     return OpenVinoEngine(path)
+
+
+def _open_fastest(path: str | Path) -> Engine:
+    backend = _fastest()
+    try:
+        return _open_onnx(path, backend)
+    except EngineError as error:
+        if backend == "onnxruntime":
+            raise
+        # OpenVINO reads no model-local functions, such as that of the fused upsample-concat.
+        engine = _open_onnx(path, "onnxruntime")
+        _log.warning("%s runs in ONNX Runtime: %s", path, error.message)
+        return engine
 
 
 def _fastest() -> str:
