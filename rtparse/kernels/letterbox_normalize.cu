@@ -56,31 +56,26 @@ struct nv12 {
 // One pixel of a picture of size (height, width) shrunk to (rows, columns).
 template <typename Picture>
 RTPARSE_DEVICE Bgr shrunk(const Picture& picture, int height, int width, int rows, int columns, int y, int x) {
-    if (rows == height && columns == width) return picture(y, x);
-    if (height % rows == 0 && width % columns == 0) {
-        const int down = height / rows, across = width / columns;
-        Bgr sum = {{0, 0, 0}};
-        for (int i = 0; i < down; ++i)
-            for (int j = 0; j < across; ++j) {
-                const Bgr pixel = picture(y * down + i, x * across + j);
-                for (int k = 0; k < 3; ++k) sum.at[k] += pixel.at[k];
-            }
-        if (down == 2 && across == 2) return {{(sum.at[0] + 2) / 4, (sum.at[1] + 2) / 4, (sum.at[2] + 2) / 4}};
-        const float share = 1.0f / static_cast<float>(down * across);
-        return rounded({{sum.at[0] * share, sum.at[1] * share, sum.at[2] * share}});
-    }
     const Span down(y, height, rows), across(x, width, columns);
+    // Cells of whole samples are summed, in integers as far as a float holds them, and divided at the end.
+    const bool whole = height % rows == 0 && width % columns == 0;
     Bgr32 sum = {{0.0f, 0.0f, 0.0f}};
     for (int i = down.begin; i < down.end; ++i) {
         Bgr32 row = {{0.0f, 0.0f, 0.0f}};
         for (int j = across.begin; j < across.end; ++j) {
             const Bgr pixel = picture(i, j);
-            const float weight = across.weight(j);
+            const float weight = whole ? 1.0f : across.weight(j);
             for (int k = 0; k < 3; ++k) row.at[k] += weight * static_cast<float>(pixel.at[k]);
         }
-        const float weight = down.weight(i);
+        const float weight = whole ? 1.0f : down.weight(i);
         for (int k = 0; k < 3; ++k) sum.at[k] += weight * row.at[k];
     }
+    if (!whole) return rounded(sum);
+    const int samples = (height / rows) * (width / columns);
+    const float share = 1.0f / static_cast<float>(samples);
+    // Of a mean of four that lies half-way OpenCV takes the greater level; of others the even one.
+    const bool fours = samples == 4 && height / rows == 2;
+    for (int k = 0; k < 3; ++k) sum.at[k] = fours ? (static_cast<int>(sum.at[k]) + 2) / 4 : sum.at[k] * share;
     return rounded(sum);
 }
 

@@ -102,7 +102,7 @@ def assert_one_rounding(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("layout", ["linear", "hwc8"])
 @pytest.mark.parametrize("dtype", ["half", "bfloat16", "float"])
 @given(shapes=shapes_to_concat(), seed=st.integers(0, 2**32 - 1), skip=st.integers(0, 7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_it_is_interpolate_and_cat(
     run_on_host: RunOnHost, dtype: str, layout: str, shapes: Shapes, seed: int, skip: int
 ) -> None:
