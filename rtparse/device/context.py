@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rtparse.closing import Closing
-from rtparse.device.driver import bindings, call, check_process, forked, is_foreign, pycuda_driver, translate
+from rtparse.device.driver import bindings, call, check_process, forked, is_foreign, is_lost, pycuda_driver, translate
 from rtparse.errors import DeviceError, UsageError
 
 _LEFT: list[object] = []
@@ -23,7 +23,8 @@ class Device(Closing):
     It owns what is made with it (`rtparse.device.owned.Owned`): closing it frees what is left of that, the youngest
     first, then lets go of the context. Several Devices of one GPU share the context, which ends with the last user.
 
-    name: of the GPU. compute_capability: (8, 9) for 8.9. driver: what cuDriverGetVersion says, 13000 for CUDA 13.0.
+    name: of the GPU. lost: it stopped working: nothing is freed any more but all of it, by the end of the context.
+    compute_capability: (8, 9) for 8.9. driver: what cuDriverGetVersion says, 13000 for CUDA 13.0.
 
     Thread-safe. A Device that is dropped without being closed is closed when it is collected or the process ends. In a
     forked process everything raises DeviceError but `close`, which does nothing there.
@@ -36,6 +37,7 @@ class Device(Closing):
         DeviceError for no driver, one that is too old, or a GPU that cannot be used.
         """
         self._context: Any = None
+        self.lost = False
         driver = pycuda_driver()
         bindings()
         check_process()
@@ -91,7 +93,7 @@ class Device(Closing):
         with self.lock, self._current, ExitStack() as stack:
             stack.callback(self._release)
             for owned in self._owned.values():
-                stack.callback(owned.close)
+                stack.callback(owned.close)  # the last is closed first
 
     def __del__(self) -> None:
         self.close()
@@ -102,6 +104,7 @@ class Device(Closing):
         self._current.popped()
         self._context.detach()
         self._context = None
+        self._owned.clear()
 
 
 class Current:
@@ -132,6 +135,7 @@ class Current:
         if self._thread.depth == 0 and self._thread.context is not None:
             self._pop(self._thread.context)
         if error is not None and is_foreign(error):
+            self._device.lost |= is_lost(error)
             raise translate(error) from error
 
     def popped(self) -> None:

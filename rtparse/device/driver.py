@@ -101,15 +101,16 @@ def is_foreign(error: BaseException) -> bool:
     return isinstance(error, (CallError, pycuda_driver().Error)) or _lacks_function(error)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether nothing works any more after this error of CUDA's."""
+    return not _lacks_function(error) and _parts(error)[2] in LOST
+
+
 def translate(error: BaseException) -> DeviceError:
     """The error for a failed call of PyCUDA or cuda.bindings."""
     if _lacks_function(error):
         return DeviceError(f"the NVIDIA driver is too old ({error})", "update the driver")
-    if isinstance(error, CallError):
-        name, text, code = error.name, _text(error.code), error.code
-    else:
-        name, _, text = str(error).partition(" failed: ")
-        code = _codes().get(text.split(" - ")[0], -1)
+    name, text, code = _parts(error)
     if code == 2:
         return DeviceMemoryError(f"{name} found no memory left on the GPU", "use a smaller size or batch")
     if code == 100:
@@ -130,6 +131,14 @@ def out_of_memory(asked: int, free: int, total: int) -> DeviceMemoryError:
     return DeviceMemoryError(
         f"the GPU has no {_mib(asked)} left: {_mib(free)} of {_mib(total)} are free", "use a smaller size or batch"
     )
+
+
+def _parts(error: BaseException) -> tuple[str, str, int]:
+    """The call that failed, the driver's text for it, and its code; -1 where PyCUDA speaks for itself."""
+    if isinstance(error, CallError):
+        return error.name, _text(error.code), error.code
+    name, _, text = str(error).partition(" failed: ")
+    return name, text, _codes().get(text.split(" - ")[0], -1)
 
 
 def _mib(size: int) -> str:

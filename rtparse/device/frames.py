@@ -26,9 +26,6 @@ from rtparse.kernels.nvrtc import compile_kernel
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 
-DEPTH = 3
-"""Batches on the way at once: one goes up, one is computed, one comes down."""
-
 
 @dataclass(frozen=True)
 class Overlay:
@@ -72,7 +69,7 @@ class FramePath(Closing):
         network: DeviceNetwork,
         metadata: ModelMetadata,
         *,
-        depth: int = DEPTH,
+        depth: int = 3,
         labels: bool = True,
         overlay: Overlay | None = None,
         compiler: Compiler = compile_kernel,

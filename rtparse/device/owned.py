@@ -23,9 +23,12 @@ class Owned(Closing):
         device.own(self)
 
     def close(self) -> None:
-        """Free it; twice does nothing. What CUDA refuses to free is logged and tried again with the device."""
+        """Free it; twice does nothing. What CUDA refuses to free is logged and tried again with the device.
+
+        Of a GPU that was lost nothing can be freed: the end of the context does it.
+        """
         with self.device.lock:
-            if self._freed:
+            if self._freed or self.device.lost:
                 return
             try:
                 with self.device.current():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from rtparse.closing import Closing
 from rtparse.errors import EngineError
 from rtparse.metadata import SIZE_MULTIPLE, ModelMetadata
+
+if TYPE_CHECKING:
+    from rtparse.device.frames import FramePath
 
 
 class Engine(Closing, Protocol):
@@ -39,6 +42,19 @@ class Engine(Closing, Protocol):
 
     def close(self) -> None:
         """Free the model; runs in progress end well. Calling it twice does nothing."""
+        ...
+
+
+@runtime_checkable
+class FrameEngine(Protocol):
+    """An engine on a GPU that frames can pass from their pixels to their labels without coming back in between."""
+
+    def frame_path(self, network_hw: tuple[int, int], *, depth: int) -> FramePath:
+        """The way of frames whose network input has that size, with so many batches on the way at once.
+
+        The caller closes it. Thread-safe. Raises EngineError for a size that is not on offer or an engine that is
+        closed, DeviceMemoryError.
+        """
         ...
 
 

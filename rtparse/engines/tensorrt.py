@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse.device import Device
-from rtparse.device.frames import DEPTH, FramePath, Overlay
+from rtparse.device.frames import FramePath, Overlay
 from rtparse.device.kernels import Compiler
 from rtparse.device.runner import Runner
 from rtparse.engines.base import Engine, check_batch, check_size
@@ -63,7 +63,7 @@ class TensorRTEngine(Engine):
         self,
         network_hw: tuple[int, int],
         *,
-        depth: int = DEPTH,
+        depth: int = 3,
         labels: bool = True,
         overlay: Overlay | None = None,
         compiler: Compiler = compile_kernel,

@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
             "PYTHONPATH": [str(HERE), str(site), os.environ.get("PYTHONPATH", "")],
         }
         joined = {name: os.pathsep.join(filter(None, values)) for name, values in paths.items()}
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or [str(HERE / "on_gpu")])]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        if all(each.startswith("-") for each in arguments):
+            command.append(str(HERE / "on_gpu"))
         return subprocess.run(command, env={**os.environ, **joined, "RTPARSE_STANDIN": "1"}, check=False).returncode
 
 

@@ -78,7 +78,7 @@ class StandIn:
         """Counts of calls start anew."""
         self._library.standin_zero()
 
-    def fail(self, name: str, after: int = 1, code: int = 999, *, lost: bool = False) -> None:
+    def fail(self, name: str, after: int = 1, code: int = 1, *, lost: bool = False) -> None:
         """The `after`-th call of `name` from now fails; with `lost`, so does everything after it."""
         self._library.standin_fail(name.encode(), ctypes.c_long(after), code, int(lost))
 

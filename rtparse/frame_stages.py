@@ -1,0 +1,94 @@
+"""The stages of a stream whose frames go through the GPU in one go, for engines that let them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.closing import Closing
+from rtparse.engines.base import FrameEngine
+from rtparse.errors import EngineError
+from rtparse.frame import Frame
+from rtparse.parsing import Parsing
+from rtparse.pipeline import Stage
+from rtparse.preprocess import Letterbox
+
+if TYPE_CHECKING:
+    from rtparse.device.frames import FramePath, Parsed, Pending
+
+DEPTH = 3
+"""Batches on the way at once: one goes up, one is computed, one comes down."""
+
+
+class FrameStages(Closing):
+    """Sends batches of frames up, and takes their labels down, each in a thread of a `Pipeline`.
+
+    There is one path for each size of the network's input, made when its first frame comes. Belongs to one stream.
+    """
+
+    def __init__(
+        self,
+        engine: FrameEngine,
+        letterbox: Callable[[tuple[int, int]], Letterbox],
+        parsing: Callable[[Frame, NDArray[np.uint8]], Parsing],
+        *,
+        live: bool = False,
+    ) -> None:
+        """letterbox: of a frame's size. parsing: of a frame and its labels.
+
+        live: one batch at a time, for the lowest latency; otherwise some are sent ahead of the one that is waited for.
+        """
+        self._engine = engine
+        self._letterbox = letterbox
+        self._parsing = parsing
+        self._live = live
+        self._paths: dict[tuple[int, int], FramePath] = {}
+        self._lock = Lock()
+        self._closed = False
+        self.stages = [Stage(self._send, 1 if live else DEPTH - 1), Stage(self._receive)]
+
+    def close(self) -> None:
+        """Wait for what is on the way and free it; whoever still sends or receives gets an EngineError."""
+        with self._lock:
+            self._closed = True
+            paths = list(self._paths.values())
+        for path in paths:
+            path.close()
+
+    def _send(self, frames: list[Frame]) -> list[_Sent]:
+        """Frames of one input size."""
+        given = [(frame.image, self._letterbox(frame.size_hw)) for frame in frames]
+        pending = self._path(given[0][1].network_hw).submit(given)
+        return [_Sent(frame, pending) for frame in frames]
+
+    def _receive(self, batch: list[_Sent]) -> list[Parsing]:
+        return [
+            self._parsing(sent.frame, _labels(parsed))
+            for sent, parsed in zip(batch, batch[0].pending.result(), strict=True)
+        ]
+
+    def _path(self, network_hw: tuple[int, int]) -> FramePath:
+        with self._lock:
+            if self._closed:
+                raise EngineError("the stream was closed", "open it again")
+            if network_hw not in self._paths:
+                self._paths[network_hw] = self._engine.frame_path(network_hw, depth=1 if self._live else DEPTH)
+            return self._paths[network_hw]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sent:
+    """A frame of a batch that is on its way."""
+
+    frame: Frame
+    pending: Pending
+
+
+def _labels(parsed: Parsed) -> NDArray[np.uint8]:
+    assert parsed.labels is not None  # asked for
+    return parsed.labels

@@ -1,0 +1,158 @@
+"""A stream through the GPU gives what the CPU's gives, and ends as streams do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event as Flag
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from halving import Halving, logits_of
+
+from rtparse.classes import CLASSES, PALETTE_RGB
+from rtparse.device import Device
+from rtparse.device.frames import FramePath
+from rtparse.device.kernels import Compiler
+from rtparse.engines.base import FrameEngine
+from rtparse.errors import DeviceError, EngineError
+from rtparse.frame import Frame
+from rtparse.frame_stages import FrameStages
+from rtparse.metadata import ModelMetadata
+from rtparse.parsing import Parsing
+from rtparse.pipeline import Pipeline
+from rtparse.postprocess import Upsampler
+from rtparse.preprocess import Letterbox, preprocess
+from rtparse.sidecar import Profile
+
+if TYPE_CHECKING:
+    from standin_driver import StandIn
+
+METADATA = ModelMetadata(name="halves", size_hw=(64, 96))
+LANDSCAPE, PORTRAIT = (64, 96), (96, 64)
+
+
+class HalvingEngine:
+    def __init__(self, device: Device, compiler: Compiler) -> None:
+        self._device = device
+        self._compiler = compiler
+        self.opened: list[tuple[tuple[int, int], int]] = []
+
+    def frame_path(self, network_hw: tuple[int, int], *, depth: int) -> FramePath:
+        self.opened.append((network_hw, depth))
+        network = Halving(self._device, self._compiler, (Profile(network_hw, (1, 1, 4)),), "float32")
+        return FramePath(self._device, network, METADATA, depth=depth, compiler=self._compiler)
+
+
+@pytest.fixture
+def engine(device: Device, compiler: Compiler) -> HalvingEngine:
+    return HalvingEngine(device, compiler)
+
+
+def letterbox(frame_hw: tuple[int, int]) -> Letterbox:
+    return Letterbox.fit(frame_hw, LANDSCAPE if frame_hw[0] < frame_hw[1] else PORTRAIT)
+
+
+def parsing(frame: Frame, labels: np.ndarray) -> Parsing:
+    return Parsing(frame, labels, CLASSES, PALETTE_RGB)
+
+
+def frames(count: int, source: int = 0, height: int = 36, width: int = 64) -> Iterator[Frame]:
+    for index in range(count):
+        blocks = np.random.default_rng((source, index)).integers(0, 255, (height // 4, width // 4, 3), np.uint8)
+        yield Frame(blocks.repeat(4, 0).repeat(4, 1), index=index, source=source)
+
+
+def check(parsed: Parsing) -> None:
+    box = letterbox(parsed.frame.size_hw)
+    logits = logits_of(preprocess(parsed.frame.image, box, METADATA)[None])[0]
+    # The frames are enlarged: a pixel may differ by one 8-bit level from OpenCV's.
+    assert (parsed.labels == Upsampler(box, logits.shape[1:])(logits)).mean() > 0.99
+
+
+def pipeline(stages: FrameStages, *inputs: Iterator[Frame], batch: int = 1) -> Pipeline[Parsing]:
+    return Pipeline(
+        inputs, stages.stages, batch=batch, kind=lambda frame: letterbox(frame.size_hw).network_hw, stop=stages.close
+    )
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_frames_come_in_order_with_their_labels(engine: HalvingEngine, live: bool) -> None:
+    assert isinstance(engine, FrameEngine)
+    with pipeline(FrameStages(engine, letterbox, parsing, live=live), frames(20)) as results:
+        for index, parsed in enumerate(results):
+            assert parsed.frame.index == index
+            check(parsed)
+    assert index == 19
+    assert engine.opened == [(LANDSCAPE, 1 if live else 3)]
+
+
+def test_sources_of_several_shapes_share_the_gpu(engine: HalvingEngine) -> None:
+    shapes = [(36, 64), (64, 36), (40, 64)]
+    inputs = [frames(8, source, *shape) for source, shape in enumerate(shapes)]
+    seen: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    with pipeline(FrameStages(engine, letterbox, parsing), *inputs, batch=4) as results:
+        for parsed in results:
+            check(parsed)
+            seen[parsed.frame.source].append(parsed.frame.index)
+    assert list(seen.values()) == [list(range(8))] * 3
+    assert sorted(engine.opened) == [(LANDSCAPE, 3), (PORTRAIT, 3)]
+
+
+def test_leaving_early_frees_everything(engine: HalvingEngine, standin: StandIn) -> None:
+    before = standin.wrong()
+    for parsed in pipeline(FrameStages(engine, letterbox, parsing), frames(1000)):
+        check(parsed)
+        if parsed.frame.index == 2:
+            break
+    assert standin.wrong() == before
+
+
+def test_memory_stays_flat(engine: HalvingEngine, standin: StandIn) -> None:
+    live, made = [], []
+    with pipeline(FrameStages(engine, letterbox, parsing), frames(300)) as results:
+        for parsed in results:
+            if parsed.frame.index % 100 == 50:
+                counts = standin.counts()
+                live.append({name: count for name, count in counts.items() if name.startswith("live:")})
+                made.append(counts["device allocations"] + counts["host allocations"])
+    assert live == live[:1] * 3
+    assert made == made[:1] * 3
+
+
+def test_a_gpu_that_is_lost_ends_the_stream_with_its_error(standin: StandIn, compiler: Compiler) -> None:
+    with Device() as device:
+        stages = FrameStages(HalvingEngine(device, compiler), letterbox, parsing)
+        results = pipeline(stages, frames(1000))
+        next(results)
+        standin.fail("cuEventSynchronize", code=719, lost=True)
+        with pytest.raises(DeviceError, match="the GPU stopped working"):
+            list(results)
+    standin.heal()
+    standin.zero()  # the context's end freed what was left
+
+
+def test_closing_while_frames_are_on_the_way_wakes_everybody(engine: HalvingEngine) -> None:
+    stages = FrameStages(engine, letterbox, parsing)
+    reached = Flag()
+
+    def endless() -> Iterator[Frame]:
+        for frame in frames(1000):
+            if frame.index == 5:
+                reached.set()
+            yield frame
+
+    results = pipeline(stages, endless())
+    next(results)
+    reached.wait(60)
+    results.close()
+    with pytest.raises(EngineError, match="closed"):
+        stages.stages[0].work(list(frames(1)))
+
+
+def test_two_streams_run_side_by_side(engine: HalvingEngine) -> None:
+    first, second = (pipeline(FrameStages(engine, letterbox, parsing), frames(6, source)) for source in range(2))
+    with first, second:
+        for left, right in zip(first, second, strict=True):
+            check(left)
+            check(right)
