@@ -26,7 +26,7 @@ PLAN_SUFFIXES = (".plan", ".engine")
 @click.option("--int8", "precision", flag_value="int8", help="The same as --precision int8; needs --calibrate.")
 @click.option(
     "--calibrate",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of pictures like those that will be parsed, for int8; up to 200 are used.",
 )
@@ -39,7 +39,7 @@ PLAN_SUFFIXES = (".plan", ".engine")
 )
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of pictures to compare and measure on.  [default: rendered people]",
 )
@@ -86,8 +86,10 @@ def command(weights: Path | None, model: str | None, target: Path, yes: bool, **
             option = "verify" if name == "verified" else name.replace("_", "-")
             kind = "plans" if target.suffix == ".onnx" else ".onnx files"
             raise UsageError(f"--{option} is for {kind}, --to is {target}", "leave it out")
-    if (chosen.get("precision") == "int8") < ("calibrate" in chosen):
+    if "calibrate" in chosen and chosen.get("precision") != "int8":
         raise UsageError("--calibrate was given without int8", "add --precision int8")
+    if weights and chosen.get("precision") == "int8" and "calibrate" not in chosen:
+        raise UsageError("int8 was asked for without pictures to calibrate on", "add --calibrate DIR")
     keep_existing(target, yes)
     try:
         from rtparse.cli.exporting import export

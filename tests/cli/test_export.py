@@ -45,7 +45,7 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
     done = rtparse("export", "--weights", checkpoint, "--to", "int8.onnx", "--int8", "--calibrate", pictures)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert "int8.onnx: INT8 by 7 pictures, same label on 100.000% of 2 others" in done.stderr
+    assert "int8.onnx: int8, same label on 100.000% of pixels not calibrated with" in done.stderr
     assert "WARNING" not in done.stderr
     given = network_input(cv2.imread(str(pictures / "0.jpg")), ModelMetadata(size_hw=(64, 64)), None)
     logits = {}
@@ -62,14 +62,14 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--int8"], "--int8 and --calibrate DIR belong together"),
-        (["--calibrate", "pictures"], "--int8 and --calibrate DIR belong together"),
-        (["--int8", "--calibrate", "pictures", "--store", "fp16"], "got both --int8 and --store fp16"),
-        (["--int8", "--calibrate", "none"], "no folder none"),
+        (["--int8"], "int8 was asked for without pictures to calibrate on"),
+        (["--calibrate", "pictures"], "--calibrate was given without int8"),
+        (["--int8", "--calibrate", "pictures", "--store", "fp16"], "--store fp16 is for float32 exports of --weights"),
+        (["--int8", "--calibrate", "none"], "Directory 'none' does not exist"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(
-    rtparse, checkpoint: Path, folder: Path, arguments: list[str], message: str
+    rtparse, checkpoint: Path, pictures: Path, folder: Path, arguments: list[str], message: str
 ) -> None:
     done = rtparse("export", "--weights", checkpoint, "--to", "out.onnx", *arguments)
     assert done.returncode == 2

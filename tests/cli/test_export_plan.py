@@ -114,7 +114,7 @@ def test_an_onnx_file_of_one_size_for_triton(rtparse, folder: Path) -> None:
         (["--to", "m.onnx", "--model", "a.onnx", "--weights", "b"], 2, "--weights and --model were both given"),
         (["--to", "m.onnx", "--model", "nothing.onnx"], 2, "nothing.onnx"),
         (["--to", "m.onnx", "--model", "bad.onnx"], 1, "bad.onnx is no ONNX model"),
-        (["--to", "m.onnx", "--calibrate", "images"], 2, "--calibrate was given without int8"),
+        (["--to", "m.onnx", "--calibrate", "."], 2, "--calibrate was given without int8"),
         (["--to", "none/m.onnx", "--size", "64x48"], 1, "none/m.onnx cannot be written (No such file or directory)"),
     ],
 )
