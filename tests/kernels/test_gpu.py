@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from rtparse.classes import PALETTE_RGB
-from rtparse.kernels.frames import (
-    BgrFrame,
-    Colours,
-    Nv12Frame,
-    blend,
-    blend_palette,
-    letterbox_normalize,
-    running_mean,
-    thumbnail,
-    upsample_argmax,
-)
+from rtparse.kernels import MACROS, Variant, variants
 from rtparse.kernels.launch import Launch
-from rtparse.metadata import ModelMetadata
-from rtparse.preprocess import Letterbox
 from rtparse.train.model import upsample_concat as interpolate_and_cat
 from rtparse.train.upsample_concat import _launch, upsample_concat
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device in torch")]
-
-DTYPES = {"half": torch.float16, "bfloat16": torch.bfloat16, "float": torch.float32}
-NETWORK_HW, GRID_HW = (176, 304), (88, 152)
 
 FAMILIES = [
     [(2, 64, 11, 19), (2, 64, 22, 38), (2, 64, 44, 76), (2, 64, 88, 152)],  # the smallest preset's
@@ -41,7 +24,7 @@ FAMILIES = [
 
 @pytest.mark.parametrize("shapes", FAMILIES)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("dtype", DTYPES.values())
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_the_operator_is_interpolate_and_cat(
     shapes: list[tuple[int, int, int, int]], dtype: torch.dtype, memory_format: torch.memory_format
 ) -> None:
@@ -65,66 +48,16 @@ def test_the_operator_runs_in_a_compiled_model_and_in_a_cuda_graph() -> None:
 
 
 Prepare = Callable[[Callable[[Tensor], int]], Launch]
-"""Makes a launch of the addresses that a function gives to tensors."""
 
 
-def frame_kernels() -> dict[str, tuple[Prepare, Tensor]]:
-    """A launch of every variant of every kernel of `frames`, and the tensor that it fills."""
-    rng = np.random.default_rng(0)
-    box = Letterbox.fit((721, 1283), NETWORK_HW)
-    image = torch.from_numpy(rng.integers(0, 256, (721, 1283 * 3 + 7), np.uint8))
-    luma = torch.from_numpy(rng.integers(0, 256, (721, 1300), np.uint8))
-    chroma = torch.from_numpy(rng.integers(0, 256, (361, 1300), np.uint8))
-    labels = torch.from_numpy(rng.integers(0, 20, (721, 1290), np.uint8))
-    palette = torch.from_numpy(blend_palette(PALETTE_RGB))
-    colours = Colours.of("bt709", full_range=False)
-    found: dict[str, tuple[Prepare, Tensor]] = {}
-    for name, dtype in DTYPES.items():
-        logits = torch.from_numpy(rng.normal(0, 3, (20, *GRID_HW))).to(dtype)
-        planes = torch.zeros((3, *NETWORK_HW), dtype=dtype)
-        filled = torch.from_numpy(rng.normal(0, 1, planes.shape)).to(dtype)
-        mean = torch.from_numpy(rng.normal(0, 3, logits.shape)).float()
-
-        def bgr(at: Callable[[Tensor], int], name: str = name, planes: Tensor = planes) -> Launch:
-            return letterbox_normalize(name, BgrFrame(at(image), image.stride(0)), box, ModelMetadata(), at(planes))
-
-        def nv12(at: Callable[[Tensor], int], name: str = name, planes: Tensor = planes) -> Launch:
-            source = Nv12Frame(at(luma), luma.stride(0), at(chroma), chroma.stride(0), colours)
-            return letterbox_normalize(name, source, box, ModelMetadata(), at(planes))
-
-        def argmax(at: Callable[[Tensor], int], name: str = name, logits: Tensor = logits) -> Launch:
-            return upsample_argmax(name, at(logits), (20, *GRID_HW), box, at(labels), labels.stride(0))
-
-        def smooth(
-            at: Callable[[Tensor], int], name: str = name, logits: Tensor = logits, mean: Tensor = mean
-        ) -> Launch:
-            return running_mean(name, at(logits), at(mean), mean.numel(), 0.7)
-
-        small = torch.zeros(3, 16, 16)
-
-        def shrink(
-            at: Callable[[Tensor], int], name: str = name, filled: Tensor = filled, small: Tensor = small
-        ) -> Launch:
-            return thumbnail(name, at(filled), NETWORK_HW, at(small))
-
-        found |= {
-            f"letterbox_normalize {name} bgr": (bgr, planes),
-            f"letterbox_normalize {name} nv12": (nv12, planes),
-            f"upsample_argmax {name}": (argmax, labels),
-            f"running_mean {name}": (smooth, mean),
-            f"thumbnail {name}": (shrink, small),
-        }
-
-    def overlay(at: Callable[[Tensor], int]) -> Launch:
-        picture = BgrFrame(at(image), image.stride(0))
-        return blend(picture, at(labels), labels.stride(0), at(palette), (721, 1283), 0.3, picture)
-
-    return found | {"blend": (overlay, image)}
-
-
-@pytest.mark.parametrize("name", list(frame_kernels()))
-def test_the_gpu_computes_what_the_host_build_computes(run_on_host: Callable[[Launch], None], name: str) -> None:
-    prepare, result = frame_kernels()[name]
+@pytest.mark.parametrize(("kernel", "variant"), [(kernel, v) for kernel in MACROS for v in variants(kernel)])
+def test_the_gpu_computes_what_the_host_build_computes(
+    run_on_host: Callable[[Launch], None],
+    launch_of: Callable[[str, Variant], tuple[Prepare, Tensor]],
+    kernel: str,
+    variant: Variant,
+) -> None:
+    prepare, result = launch_of(kernel, variant)
     on_gpu: dict[Tensor, Tensor] = {}
 
     def copied(tensor: Tensor) -> int:
