@@ -237,6 +237,14 @@ def test_a_failing_engine_ends_all(clips: list[Path]) -> None:
     assert len(found) <= 5
 
 
+def test_an_engine_that_is_closed_meanwhile_ends_all(parser: Parser) -> None:
+    stream = parser.stream([pictures(10**9), pictures(10**9)])
+    next(stream)
+    parser.engine.close()
+    with pytest.raises(EngineError, match="was closed"):
+        list(stream)
+
+
 @linux
 @pytest.mark.parametrize("ending", ["close", "break", "consumer raises", "never begun", "source fails", "end"])
 def test_whatever_ends_a_stream_ends_its_threads_and_closes_its_files(
