@@ -7,6 +7,7 @@ from abc import abstractmethod
 
 from rtparse.closing import Closing
 from rtparse.device.context import Device
+from rtparse.device.driver import forked
 from rtparse.errors import DeviceError
 
 _log = logging.getLogger("rtparse")
@@ -25,10 +26,10 @@ class Owned(Closing):
     def close(self) -> None:
         """Free it; twice does nothing. What CUDA refuses to free is logged and tried again with the device.
 
-        Of a GPU that was lost nothing can be freed: the end of the context does it.
+        Of a GPU that was lost nothing can be freed: the end of the context does it. Nothing is freed in a forked process.
         """
         with self.device.lock:
-            if self._freed or self.device.lost:
+            if self._freed or self.device.lost or forked():
                 return
             try:
                 with self.device.current():

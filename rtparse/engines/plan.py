@@ -11,6 +11,7 @@ from typing import Any
 
 from rtparse.closing import Closing
 from rtparse.device import Device
+from rtparse.device.driver import forked
 from rtparse.engines.flavours import Flavour, flavour_named, installed_flavour
 from rtparse.errors import EngineError, UsageError
 from rtparse.metadata import ModelMetadata
@@ -101,8 +102,8 @@ class Loaded(Closing):
         self._runtime = runtime
 
     def close(self) -> None:
-        """Free the engine, then the runtime. Execution contexts of the engine have been freed."""
-        if self.engine is not None:
+        """Free the engine, then the runtime; its execution contexts have been freed. Nothing is in a forked process."""
+        if self.engine is not None and not forked():
             with self._device.current():
                 self.engine = None
                 self._runtime = None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtparse.device import Device, DeviceArray, Stream
-from rtparse.device.driver import out_of_memory
+from rtparse.device.driver import forked, out_of_memory
 from rtparse.device.network import DeviceNetwork
 from rtparse.engines.plan import Loaded
 from rtparse.errors import EngineError
@@ -103,9 +103,9 @@ class PlanNetwork(DeviceNetwork):
                 raise self._error(f"failed on a batch of shape {given.shape}")
 
     def close(self) -> None:
-        """Free the execution contexts; their work has ended."""
+        """Free the execution contexts; their work has ended. In a forked process it does nothing."""
         with self._device.lock:
-            if self._contexts:
+            if self._contexts and not forked():
                 with self._device.current():
                     self._contexts.clear()
 

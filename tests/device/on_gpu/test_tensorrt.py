@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 
 from rtparse import Parser
 from rtparse.engines import open_engine
+from rtparse.engines.fake import FakeEngine
 from rtparse.engines.flavours import FLAVOURS, Flavour
 from rtparse.engines.plan import describe_layers
 from rtparse.engines.tensorrt import TensorRTEngine
-from rtparse.errors import DeviceMemoryError, EngineError, RtparseError
+from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, RtparseError
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 from rtparse.sidecar import Build, Profile, Sidecar, Target, this_os, write_plan
@@ -230,15 +232,46 @@ def test_half_the_batch_is_tried_where_memory_is_short(
     assert "batches are halved: the GPU has no" in caplog.text
 
 
-def test_a_parser_parses_with_it(write: WritePlan) -> None:
-    from rtparse.engines.fake import FakeEngine
+def cpu() -> FakeEngine:
+    """The stand-in's network on the CPU."""
+    return FakeEngine(expected, metadata=ModelMetadata(size_hw=(64, 96)), sizes=((64, 96),))
 
+
+def test_a_parser_parses_with_it(write: WritePlan) -> None:
     image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
-    metadata = ModelMetadata(size_hw=(64, 96))
-    with Parser(write()) as parser, Parser(FakeEngine(expected, metadata=metadata, sizes=((64, 96),))) as other:
+    with Parser(write()) as parser, Parser(cpu()) as other:
         labels = parser(image).labels
         np.testing.assert_array_equal(labels, other(image).labels)
         assert len(np.unique(labels)) > 3
+
+
+def test_two_parsers_and_several_threads_share_the_gpu(write: WritePlan) -> None:
+    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(8)]
+    with Parser(write()) as first, Parser(write()) as second, Parser(cpu()) as other, ThreadPoolExecutor(4) as pool:
+        expected = [other(image).labels for image in images]
+        for parser in (first, second):
+            for parsing, labels in zip(pool.map(parser, images), expected, strict=True):
+                np.testing.assert_array_equal(parsing.labels, labels)
+
+
+def test_a_forked_parser_says_so(write: WritePlan) -> None:
+    image = np.zeros((64, 96, 3), np.uint8)
+    with Parser(write()) as parser:
+        parser(image)
+        read, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                parser(image)
+            except DeviceError as error:
+                os.write(write_end, str(error).encode())
+            parser.close()
+            os._exit(0)
+        os.close(write_end)
+        with os.fdopen(read) as pipe:
+            assert "forked after CUDA had started" in pipe.read()
+        assert os.waitpid(child, 0)[1] == 0
+        parser(image)
 
 
 def test_frames_take_the_way_of_the_gpu(write: WritePlan, standin: StandIn) -> None:
