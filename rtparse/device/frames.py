@@ -131,7 +131,8 @@ class FramePath(Closing):
                     raise _closed()
                 passages = self._enqueue(slot, network_hw, frames)
         except BaseException:
-            self._settle()
+            with self._lock:
+                self._settle()
             self._free.put(slot)
             raise
         return Pending(slot, passages, self._free.put)

@@ -26,7 +26,7 @@ class Owned(Closing):
     def close(self) -> None:
         """Free it; twice does nothing. What CUDA refuses to free is logged and tried again with the device.
 
-        Of a GPU that was lost nothing can be freed: the end of the context does it. Nothing is freed in a forked process.
+        Of a GPU that was lost nothing can be freed: the end of the context does it. Nothing is in a forked process.
         """
         with self.device.lock:
             if self._freed or self.device.lost or forked():

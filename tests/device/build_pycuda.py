@@ -3,7 +3,7 @@
     python tests/device/build_pycuda.py         prints the folder that holds it; exit code 1 says why not
 
 The folder lies in the user's cache, apart from the environment: only the tests' subprocesses see it. Needs g++ and the
-CUDA headers, those of a toolkit (CUDA_HOME, nvcc on PATH) or of the wheel nvidia-cuda-runtime.
+CUDA headers, those of a toolkit (CUDA_HOME, nvcc on PATH) or of wheels.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 VERSION = "2026.1"
+HEADER_WHEELS = ["nvidia-cuda-runtime", "nvidia-cuda-profiler-api"]
 PURE = ["mako", "pytools", "platformdirs"]  # what it imports beside NumPy
 
 
@@ -39,7 +40,7 @@ def build_pycuda() -> Path:
         raise CannotBuildError("no g++ on PATH to build PyCUDA with")
     headers = cuda_headers()
     if headers is None:
-        raise CannotBuildError("no CUDA headers: set CUDA_HOME, or pip install nvidia-cuda-runtime")
+        raise CannotBuildError(f"no CUDA headers: set CUDA_HOME, or pip install {' '.join(HEADER_WHEELS)}")
     folder = _folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
@@ -62,7 +63,8 @@ def cuda_headers() -> Path | None:
     from cuda.pathfinder import find_nvidia_header_directory
 
     found = find_nvidia_header_directory("cudart")
-    return Path(found) if found and (Path(found) / "cuda.h").is_file() else None
+    wanted = ("cuda.h", "cudaProfiler.h")
+    return Path(found) if found and all((Path(found) / name).is_file() for name in wanted) else None
 
 
 def _install(work: Path, headers: Path, site: Path) -> None:

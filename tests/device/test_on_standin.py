@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,11 @@ def test_on_the_standin(file: str, driver: Path) -> None:
     if ended.returncode == CANNOT_BUILD:
         pytest.skip(ended.stdout.strip().splitlines()[-1])
     assert ended.returncode == 0, ended.stdout
+
+
+def test_where_pycuda_cannot_be_built_it_says_why(tmp_path: Path) -> None:
+    bare = {"XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
+    command = [sys.executable, HERE / "run_on_standin.py"]
+    ended = subprocess.run(command, env=os.environ | bare, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (CANNOT_BUILD, "")
+    assert ended.stdout.strip() == "no g++ on PATH to build PyCUDA with"
