@@ -29,7 +29,7 @@ struct Map {
     int channels, height, width;
 };
 
-// `count` samples of one plane of the output, from the one at (y, x) on in row order, to `result`.
+// Samples `begin` to `end` of a plane of the output, counted in row order, to `result`, whose own first is `first`.
 template <typename T, int N>
 RTPARSE_DEVICE void fill(Pack<T, N>& result, const T* plane, const Map<T>& map, int first, int begin, int end,
                          int height, int width) {
