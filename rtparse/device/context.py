@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from contextlib import ExitStack
+from functools import partial
 from threading import RLock, local
 from types import TracebackType
 from typing import Any
@@ -55,7 +56,8 @@ class Device(Closing):
             self._context = device.retain_primary_context()
         except driver.Error as error:
             raise translate(error) from error
-        atexit.register(_close, weakref.ref(self))
+        self._at_exit = partial(_close, weakref.ref(self))
+        atexit.register(self._at_exit)
 
     def current(self) -> Current:
         """A `with` block in which the context is the thread's current one; CUDA's errors leave it as ours. Blocks nest.
@@ -105,6 +107,7 @@ class Device(Closing):
         self._context.detach()
         self._context = None
         self._owned.clear()
+        atexit.unregister(self._at_exit)
 
 
 class Current:

@@ -106,7 +106,7 @@ class FramePath(Closing):
             most = max(batch[2] for batch in self._profiles.values())
             self._slots = [stack.enter_context(_Slot(device, kernels, metadata, wanted, most)) for _ in range(depth)]
             stack.callback(network.close)
-            self._replays = stack.enter_context(Replays(self._compute))
+            self._replays = stack.enter_context(Replays(self._compute, network.recordable))
             self._closing = stack.pop_all()
             failed.pop_all()
         for slot in self._slots:

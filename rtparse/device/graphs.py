@@ -59,8 +59,10 @@ class Graph(Owned):
 class Replays(Closing):
     """Does pieces of work in a stream, each as a graph once it has been done. Not thread-safe."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, recordable: bool = True) -> None:
+        """recordable: False does the work as it is each time."""
         self._stream = stream
+        self._recordable = recordable
         self._graphs: dict[Hashable, Graph | None] = {}
 
     def do(self, key: Hashable, work: Callable[[], None]) -> None:
@@ -73,7 +75,7 @@ class Replays(Closing):
             graph.launch(self._stream)
             return
         work()
-        if key not in self._graphs:
+        if self._recordable and key not in self._graphs:
             self._stream.synchronize()  # libraries have set themselves up for the work
             try:
                 self._graphs[key] = Graph(self._stream, work)

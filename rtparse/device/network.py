@@ -19,11 +19,13 @@ class DeviceNetwork(Closing, Protocol):
 
     profiles: the inputs that it takes, one for each (height, width).
     given_dtype, logits_dtype: float16 or float32.
+    recordable: whether what `enqueue` does may be recorded as a graph and replayed.
     """
 
     profiles: tuple[Profile, ...]
     given_dtype: np.dtype[Any]
     logits_dtype: np.dtype[Any]
+    recordable: bool = True
 
     def logits_shape(self, given: tuple[int, ...]) -> tuple[int, ...]:
         """(N, classes, h, w) for an input (N, 3, H, W) of a profile."""
@@ -32,8 +34,8 @@ class DeviceNetwork(Closing, Protocol):
     def enqueue(self, stream: Stream, given: DeviceArray, logits: DeviceArray) -> None:
         """Put one run into the stream's work; both arrays are contiguous and stay until it is done.
 
-        Neither allocates nor waits once it has run with that shape, so that it can be recorded as a graph. One thread
-        at a time calls it, and one run ends before the next begins. Raises EngineError.
+        Neither allocates nor waits once it has run with that shape. One thread at a time calls it, and one run ends
+        before the next begins. Raises EngineError.
         """
         ...
 

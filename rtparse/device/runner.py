@@ -43,7 +43,7 @@ class Runner(Closing):
         except BaseException:
             network.close()
             raise
-        self._replays = Replays(self._memory.stream)
+        self._replays = Replays(self._memory.stream, network.recordable)
         self._closing = ExitStack()
         for each in (self._memory, network, self._replays):  # the last is freed first
             self._closing.callback(each.close)

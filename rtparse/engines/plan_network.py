@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rtparse.device import Device, DeviceArray, Stream
-from rtparse.device.driver import forked, out_of_memory
+from rtparse.device import Device, DeviceArray, DeviceBuffer, Stream
+from rtparse.device.driver import forked
 from rtparse.device.network import DeviceNetwork
 from rtparse.engines.plan import Loaded
 from rtparse.errors import EngineError
@@ -56,66 +56,75 @@ class Interface:
 
 
 class PlanNetwork(DeviceNetwork):
-    """An execution context for each profile that is asked for, of an engine that others free after it."""
+    """An engine's network with an execution context for each shape: a recorded graph is tied to its context, and a
+    context whose shape changes to nothing but its last. They share the memory in which layers compute.
+    """
 
     def __init__(
         self, device: Device, loaded: Loaded, interface: Interface, size_hw: tuple[int, int] | None = None
     ) -> None:
-        """size_hw: of the one profile to run; None for all.
+        """loaded: freed by others, after this. size_hw: of the one profile to run; None for all.
 
-        Raises DeviceMemoryError where there is no room for what the layers compute, EngineError.
+        Raises DeviceMemoryError where there is no room for what the layers compute.
         """
-        chosen = [i for i, each in enumerate(interface.profiles) if size_hw in (None, each.size_hw)]
-        self.profiles = tuple(interface.profiles[i] for i in chosen)
+        self.profiles = tuple(each for each in interface.profiles if size_hw in (None, each.size_hw))
         self.given_dtype, self.logits_dtype = interface.given_dtype, interface.logits_dtype
+        # TensorRT-RTX exchanges its kernels while it runs, and records its own graphs.
+        self.recordable = not loaded.plan.flavour.portable
         self._interface = interface
         self._device = device
         self._loaded = loaded
-        self._index = {profile.size_hw: i for i, profile in enumerate(self.profiles)}
-        self._contexts: list[Any] = []
-        self._bound: list[tuple[object, ...]] = [()] * len(self.profiles)  # addresses and shape as last set
-        try:
-            with device.current(), Stream(device) as stream:
-                for i in chosen:
-                    self._contexts.append(self._context(i, stream))
-                stream.synchronize()
-        except BaseException:
-            self.close()
-            raise
+        self._index = {each.size_hw: i for i, each in enumerate(interface.profiles)}
+        self._contexts: dict[tuple[int, ...], _Context] = {}
+        self._memory = DeviceBuffer(device, (max(loaded.engine.device_memory_size_v2, 1),), np.uint8)
 
     def logits_shape(self, given: tuple[int, ...]) -> tuple[int, ...]:
-        i = self._index[given[2], given[3]]
-        self._bound[i] = ()
         with self._device.current():
-            self._set(self._contexts[i].set_input_shape(self._interface.given, given), f"an input of shape {given}")
-            return tuple(self._contexts[i].get_tensor_shape(self._interface.logits))
+            return tuple(self._context(given).context.get_tensor_shape(self._interface.logits))
 
     def enqueue(self, stream: Stream, given: DeviceArray, logits: DeviceArray) -> None:
-        i = self._index[given.shape[2], given.shape[3]]
-        context, names, binding = self._contexts[i], self._interface, (given.pointer, logits.pointer, given.shape)
         with self._device.current():
-            if self._bound[i] != binding:
-                self._set(context.set_input_shape(names.given, given.shape), f"an input of shape {given.shape}")
-                self._set(context.set_tensor_address(names.given, given.pointer), "the address of its input")
-                self._set(context.set_tensor_address(names.logits, logits.pointer), "the address of its logits")
-                self._bound[i] = binding
-            if not context.execute_async_v3(stream.handle):
+            run = self._context(given.shape)
+            if run.addresses != (given.pointer, logits.pointer):
+                for name, array in ((self._interface.given, given), (self._interface.logits, logits)):
+                    self._set(run.context.set_tensor_address(name, array.pointer), f"the address of {name}")
+                run.addresses = (given.pointer, logits.pointer)
+            if not run.context.execute_async_v3(stream.handle):
                 raise self._error(f"failed on a batch of shape {given.shape}")
 
     def close(self) -> None:
-        """Free the execution contexts; their work has ended. In a forked process it does nothing."""
+        """Free the execution contexts and their memory; their work has ended. In a forked process it does nothing."""
         with self._device.lock:
             if self._contexts and not forked():
                 with self._device.current():
                     self._contexts.clear()
+            self._memory.close()
 
-    def _context(self, i: int, stream: Stream) -> Any:
-        context = self._loaded.engine.create_execution_context()
+    def _context(self, shape: tuple[int, ...]) -> _Context:
+        if shape not in self._contexts:
+            context = self._create()
+            context.set_device_memory(self._memory.array.pointer, self._memory.array.nbytes)
+            profile = self._index[shape[2], shape[3]]
+            with Stream(self._device) as stream:
+                self._set(context.set_optimization_profile_async(profile, stream.handle), f"its profile {profile}")
+                stream.synchronize()
+            self._set(context.set_input_shape(self._interface.given, shape), f"an input of shape {shape}")
+            self._contexts[shape] = _Context(context)
+        return self._contexts[shape]
+
+    def _create(self) -> Any:
+        trt, engine = self._loaded.plan.library, self._loaded.engine
+        strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if self.recordable:
+            context = engine.create_execution_context(strategy)
+        else:
+            config = engine.create_runtime_config()
+            config.set_execution_context_allocation_strategy(strategy)
+            if hasattr(trt, "CudaGraphStrategy"):
+                config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            context = engine.create_execution_context(config)
         if context is None:
-            asked = self._loaded.engine.get_device_memory_size_for_profile_v2(i)
-            free, total = self._device.memory()
-            raise out_of_memory(asked, free, total) if asked > free else self._error("has no execution context")
-        self._set(context.set_optimization_profile_async(i, stream.handle), f"its profile {i}")
+            raise self._error("has no execution context")
         return context
 
     def _set(self, accepted: bool, what: str) -> None:
@@ -125,3 +134,11 @@ class PlanNetwork(DeviceNetwork):
     def _error(self, what: str) -> EngineError:
         said = self._loaded.logger.last
         return EngineError(f"{self._loaded.plan.path} {what}" + (f" ({said})" if said else ""))
+
+
+@dataclass
+class _Context:
+    """An execution context of one shape. addresses: of input and logits, as last set."""
+
+    context: Any
+    addresses: tuple[int, int] = (0, 0)

@@ -32,6 +32,14 @@ class TensorFormat(Enum):
     HWC8 = 2
 
 
+class ExecutionContextAllocationStrategy(Enum):
+    USER_MANAGED = 2
+
+
+class CudaGraphStrategy(Enum):
+    WHOLE_GRAPH_CAPTURE = 1
+
+
 class LayerInformationFormat(Enum):
     ONELINE = 0
 
@@ -64,6 +72,7 @@ class ICudaEngine:
         self.num_io_tensors = len(self.names)
         self.num_optimization_profiles = len(plan["profiles"])
         self.num_layers = 2
+        self.device_memory_size_v2 = int(plan.get("activations", 0))
 
     def get_tensor_name(self, index: int) -> str:
         return str(self.names[index])
@@ -84,17 +93,30 @@ class ICudaEngine:
         assert name == "image"
         return list(self.plan["profiles"][profile_index])
 
-    def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
-        return int(self.plan.get("activations", 0))
-
     def create_engine_inspector(self) -> EngineInspector:
         return EngineInspector()
 
-    def create_execution_context(self) -> IExecutionContext | None:
-        return None if "activations" in self.plan else IExecutionContext(self)
+    def create_runtime_config(self) -> IRuntimeConfig:
+        return IRuntimeConfig()
+
+    def create_execution_context(
+        self, strategy: ExecutionContextAllocationStrategy | IRuntimeConfig
+    ) -> IExecutionContext | None:
+        if isinstance(strategy, IRuntimeConfig):
+            assert strategy.cuda_graph_strategy is CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            strategy = strategy.strategy
+        assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
+        return None if self.plan.get("no_context") else IExecutionContext(self)
 
     def __del__(self) -> None:
         freed.append("engine")
+
+
+class IRuntimeConfig:
+    cuda_graph_strategy: CudaGraphStrategy
+
+    def set_execution_context_allocation_strategy(self, strategy: ExecutionContextAllocationStrategy) -> None:
+        self.strategy = strategy
 
 
 class EngineInspector:
@@ -108,6 +130,11 @@ class IExecutionContext:
         self._engine = engine
         self._device = Device()
         self._addresses: dict[str, int] = {}
+        self._memory = (0, 0)
+        self._executed = False
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self._memory = (memory, size)
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         self._profile = self._engine.plan["profiles"][profile_index]
@@ -118,6 +145,7 @@ class IExecutionContext:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert name == "image"
+        assert not self._executed, "graphs that were recorded before would run with the new shape's state"
         fewest, _, most = self._profile
         self._shape = tuple(shape)
         return all(low <= side <= high for low, side, high in zip(fewest, shape, most, strict=True))
@@ -134,6 +162,9 @@ class IExecutionContext:
         if self._engine.plan.get("fails"):
             self._engine.logger.log(ILogger.ERROR, "the tactic was out of luck")
             return False
+        assert self._memory[0]
+        assert self._memory[1] >= self._engine.device_memory_size_v2
+        self._executed = True
         given, logits = (
             DeviceArray(self._addresses[name], shape, self._network.given_dtype, None)
             for name, shape in (("image", self._shape), ("logits", self._network.logits_shape(self._shape)))
