@@ -79,6 +79,7 @@ class FramePath(Closing):
         labels, overlay: what comes down.
         Raises DeviceMemoryError, MissingDependencyError without NVRTC, DeviceError.
         """
+        self._device = device
         self._network = network
         self._profiles = {profile.size_hw: profile.batch for profile in network.profiles}
         self._runs: dict[tuple[int, ...], _Run] = {}
@@ -122,19 +123,17 @@ class FramePath(Closing):
         """
         network_hw = self._check(frames)
         slot = self._free.get()
-        if slot is None:
-            self._free.put(None)  # for whoever else waits
-            raise _closed()
-        try:
-            with self._lock:
-                if self._closed:
-                    raise _closed()
-                passages = self._enqueue(slot, network_hw, frames)
-        except BaseException:
-            with self._lock:
+        with self._lock:
+            if self._closed or slot is None:
+                self._free.put(None)  # for whoever else waits
+                raise _closed()
+            try:
+                with self._device.current():  # once for all that follows
+                    passages = self._enqueue(slot, network_hw, frames)
+            except BaseException:
                 self._settle()
-            self._free.put(slot)
-            raise
+                self._free.put(slot)
+                raise
         return Pending(slot, passages, self._free.put)
 
     def close(self) -> None:

@@ -247,8 +247,9 @@ def test_a_batch_that_does_not_fit_is_wrong_use(make_path: MakePath, frames: lis
         make_path().submit(frames)
 
 
-def test_after_closing_it_says_so(make_path: MakePath) -> None:
-    path = make_path(depth=1)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_after_closing_it_says_so(make_path: MakePath, depth: int) -> None:
+    path = make_path(depth=depth)
     pending = path.submit([boxed(picture(0))])
     path.close()
     path.close()
