@@ -5,18 +5,12 @@ from __future__ import annotations
 from queue import Empty, SimpleQueue
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
-from openvino.frontend import FrontEndManager  # type: ignore[import-untyped, unused-ignore]
-from openvino.passes import ConstantFolding, Manager  # type: ignore[import-untyped, unused-ignore]
 
+from rtparse._openvino import ConstantFolding, FrontEndManager, Manager, ov
 from rtparse.engines.onnx_file import LoadedFile, OnnxEngine, TensorInfo
 
 DEVICE = "CPU"
-
-# The first look into a tensor sets up OpenVINO's bridge to NumPy; two threads that do so at once wait for each other
-# for ever, the interpreter's lock in hand (2026.4). While a module is imported there is one.
-_BRIDGE = ov.Tensor(np.zeros(1, np.float32)).data
 
 
 class OpenVinoEngine(OnnxEngine):
