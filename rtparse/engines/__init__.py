@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,7 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
     if suffix == ".onnx":
         return _open_onnx(path, backend) if backend else _open_fastest(path)
     if suffix == ".safetensors":
-        from rtparse.engines.torch_engine import TorchEngine
-
-        return TorchEngine(path)
+        return _open_checkpoint(path)
     if suffix in (".plan", ".engine"):
         from rtparse.engines.tensorrt import TensorRTEngine
 
@@ -67,6 +66,17 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
     raise UsageError(
         f"{path} is no model file: its extension is {suffix!r}", "give an .onnx, .plan, .engine or .safetensors file"
     )
+
+
+def _open_checkpoint(path: str | Path) -> Engine:
+    from rtparse.engines.torch_engine import TorchEngine
+
+    if importlib.util.find_spec("torch") is not None:
+        from rtparse.engines.torch_cuda import TorchCudaEngine, can_keep_frames
+
+        if can_keep_frames():
+            return TorchCudaEngine(path)
+    return TorchEngine(path)
 
 
 def _open_onnx(path: str | Path, backend: str) -> Engine:
