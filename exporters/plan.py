@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any
 
 import onnx
 
-from rtparse.engines.flavours import Flavour
+from rtparse.engines.flavours import Flavour, error_logger
 from rtparse.errors import EngineError
 from rtparse.sidecar import Profile, Tensor
+
+_log = logging.getLogger("rtparse")
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of a phase, the steps that are done and those there are. Phases nest."""
@@ -46,7 +49,7 @@ def build_plan(
     finds no GPU or fails.
     """
     trt = options.flavour.load()
-    logger = _logger(trt)
+    logger = error_logger(trt)
     try:
         builder = trt.Builder(logger)
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -82,7 +85,7 @@ def _config(trt: ModuleType, builder: Any, network: Any, options: PlanOptions) -
         profile.set_shape(image.name, *((count, 3, *each.size_hw) for count in each.batch))
         config.add_optimization_profile(profile)
     if options.timing_cache:
-        known = options.timing_cache.read_bytes() if options.timing_cache.exists() else b""
+        known = _remembered(options.timing_cache)
         # One of another version or GPU is refused by the library, and replaced.
         if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
@@ -119,15 +122,21 @@ def _build(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
     return done[0]
 
 
+def _remembered(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # there is none yet, or none for us
+        return b""
+
+
 def _keep(cache: Any, path: Path) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(bytes(cache.serialize()))
         beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise EngineError(f"the timing cache {path} cannot be written ({error.strerror})") from None
+    except OSError as error:  # the next build takes longer, and that is all
+        _log.warning("the timing cache %s cannot be written (%s)", path, error.strerror)
 
 
 def _tensors(trt: ModuleType, network: Any) -> tuple[Tensor, ...]:
@@ -141,21 +150,6 @@ def _failed(what: str, options: PlanOptions, logger: Any, error: Exception | Non
     flavour = options.flavour
     hint = "" if flavour.portable else f"{flavour.name} builds on the GPU that will run the plan; is one there?"
     return EngineError(f"{flavour.name} {what} ({logger.last or error or 'it did not say why'})", hint)
-
-
-def _logger(trt: ModuleType) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps the last error for our own message."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = ""
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.last = message.strip().partition("\n")[0]
-
-    return Logger()
 
 
 def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:

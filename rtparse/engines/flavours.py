@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import re
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from rtparse.errors import EngineError, MissingDependencyError, UsageError
+
+_log = logging.getLogger("rtparse")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,24 @@ def installed_flavour() -> Flavour:
         if flavour.installed:
             return flavour
     raise MissingDependencyError("tensorrt", "tensorrt")
+
+
+def error_logger(trt: ModuleType) -> Any:
+    """A logger for the library `trt`; it has to outlive what logs to it. last: the last error that it told, or ""."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            line = message.strip().partition("\n")[0]
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.last = line
+            elif severity == trt.ILogger.WARNING:
+                _log.debug("%s: %s", trt.__name__, line)
+
+    return Logger()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from rtparse.closing import Closing
 from rtparse.device import Device
 from rtparse.device.driver import forked
-from rtparse.engines.flavours import Flavour, flavour_named, installed_flavour
+from rtparse.engines.flavours import Flavour, error_logger, flavour_named, installed_flavour
 from rtparse.errors import EngineError, UsageError
 from rtparse.metadata import ModelMetadata
 from rtparse.sidecar import Sidecar, Target, read_sidecar, sidecar_path, this_os
@@ -71,7 +71,7 @@ class Plan:
         if self.sidecar:
             major, minor = device.compute_capability
             self.sidecar.check_target(self._here(device.name, f"{major}.{minor}"))
-        logger = _logger(self.library)
+        logger = error_logger(self.library)
         with device.current():
             try:
                 runtime = self.library.Runtime(logger)
@@ -117,21 +117,3 @@ def describe_layers(path: str | Path) -> Iterator[str]:
         for index in range(loaded.engine.num_layers):
             yield inspector.get_layer_information(index, plan.library.LayerInformationFormat.ONELINE).strip()
         del inspector  # before its engine
-
-
-def _logger(trt: ModuleType) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps the last error for our own message, and passes warnings on."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = ""
-
-        def log(self, severity: Any, message: str) -> None:
-            line = message.strip().partition("\n")[0]
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.last = line
-            elif severity == trt.ILogger.WARNING:
-                _log.debug("TensorRT: %s", line)
-
-    return Logger()
