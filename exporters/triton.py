@@ -39,9 +39,7 @@ def write_repository(folder: Path, served: Served, replace: bool = False) -> Pat
     where it cannot be written; then nothing is left under that name.
     """
     name = served.file.stem
-    target = folder / name
-    if target.exists() and not replace:
-        raise UsageError(f"{target} exists", "choose another folder, or -y to replace it")
+    target = keep_served(folder, served.file, replace)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as work:
@@ -55,6 +53,14 @@ def write_repository(folder: Path, served: Served, replace: bool = False) -> Pat
             made.rename(target)
     except OSError as error:
         raise EngineError(f"{target} cannot be written ({error.strerror})", "choose another folder") from None
+    return target
+
+
+def keep_served(folder: Path, file: Path, replace: bool) -> Path:
+    """Where a repository has the model of a file. Raises UsageError where one is that may not be replaced."""
+    target = folder / file.stem
+    if target.exists() and not replace:
+        raise UsageError(f"{target} exists", "choose another folder, or -y to replace it")
     return target
 
 

@@ -22,7 +22,7 @@ from rtparse.exporters.graph import load_network
 from rtparse.exporters.onnx import export_onnx
 from rtparse.exporters.refined import refine_onnx
 from rtparse.exporters.tensorrt import Listener, PlanRequest, export_plan
-from rtparse.exporters.triton import Served, write_repository
+from rtparse.exporters.triton import Served, keep_served, write_repository
 from rtparse.metadata import ModelMetadata
 from rtparse.models import BUILTINS, resolve
 from rtparse.preprocess import fixed_size, network_size
@@ -35,6 +35,8 @@ FRAME_HW = (720, 1280)
 
 def export(weights: Path | None, model: str | None, target: Path, replace: bool, given: Mapping[str, Any]) -> None:
     """Export what was named. given: the options of the command that were given."""
+    if "triton" in given:
+        keep_served(given["triton"], target, replace)
     with Interrupt(), tempfile.TemporaryDirectory() as folder, _progress() as progress:
         sizes = tuple(size for text in given.get("sizes", ()) if (size := fixed_size(text, None)))
         if target.suffix != ".onnx":
@@ -74,7 +76,8 @@ def _export_onnx(
     proto, metadata = load_network(source)
     calibrating = _listener(progress).on_picture
     done = refine_onnx(proto, metadata, target, precision, size, fused, images, given.get("calibrate"), calibrating)
-    same = "" if done.agreement is None else f", same label on {done.agreement:.3%} of pixels not calibrated with"
+    seen = " of pictures not calibrated with" if precision == "int8" else ""
+    same = "" if done.agreement is None else f", same label on {done.agreement:.3%} of the pixels{seen}"
     kept = f", float32: {', '.join(done.float32_layers)}" if done.float32_layers else ""
     console.print(f"{target}: {precision}{same}{kept}", soft_wrap=True)
 

@@ -45,7 +45,7 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
     done = rtparse("export", "--weights", checkpoint, "--to", "int8.onnx", "--int8", "--calibrate", pictures)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert "int8.onnx: int8, same label on 100.000% of pixels not calibrated with" in done.stderr
+    assert "int8.onnx: int8, same label on 100.000% of the pixels of pictures not calibrated with" in done.stderr
     assert "WARNING" not in done.stderr
     given = network_input(cv2.imread(str(pictures / "0.jpg")), ModelMetadata(size_hw=(64, 64)), None)
     logits = {}
