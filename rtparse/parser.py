@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from rtparse.classes import class_ids, palette_rgb
 from rtparse.closing import Closing
 from rtparse.engines import Engine, default_model, open_engine
+from rtparse.engines.base import FrameEngine
 from rtparse.errors import UsageError
 from rtparse.frame import Frame
+from rtparse.frame_stages import FrameStages
 from rtparse.models import resolve
 from rtparse.parsing import Parsing
 from rtparse.pipeline import Pipeline, Stage
@@ -158,6 +160,7 @@ class Parser(Closing):
 
     def _pipeline(self, sources: list[Source]) -> Pipeline[Parsing]:
         smoothers = [Smoother(self._smooth) for _ in sources]
+        live = [source.info.live for source in sources]
 
         def network_hw(frame: Frame) -> tuple[int, int]:
             return self._letterbox(frame.size_hw).network_hw
@@ -166,15 +169,21 @@ class Parser(Closing):
             smoothed = (smoothers[each.frame.source](each.network_input, each.logits) for each in batch)
             return [self._parsing(*each) for each in zip(batch, smoothed, strict=True)]
 
-        def stop() -> None:
-            with ExitStack() as closing:  # closes the others too where one fails to
-                for source in sources:
-                    closing.callback(source.close)
+        stages = [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)]
+        closing = [source.close for source in sources]
+        if self._smooth == 0 and isinstance(self.engine, FrameEngine):
+            on_gpu = FrameStages(self.engine, self._letterbox, self._labelled, live=any(live))
+            stages = on_gpu.stages
+            closing.append(on_gpu.close)
 
-        live = [source.info.live for source in sources]
+        def stop() -> None:
+            with ExitStack() as stack:  # closes the others too where one fails to
+                for close in closing:
+                    stack.callback(close)
+
         return Pipeline(
             [_numbered(source, number) for number, source in enumerate(sources)],
-            [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)],
+            stages,
             batch=self.engine.batch,
             kind=network_hw,
             live=live,
@@ -198,8 +207,10 @@ class Parser(Closing):
         return [_Inferred(*each) for each in zip(frames, boxes, batch, self.engine.infer(batch), strict=True)]
 
     def _parsing(self, inferred: _Inferred, logits: NDArray[np.float32]) -> Parsing:
-        labels = self._upsampler(inferred.letterbox, logits.shape[1:])(logits)
-        return Parsing(inferred.frame, labels, self.engine.metadata.classes, self._palette)
+        return self._labelled(inferred.frame, self._upsampler(inferred.letterbox, logits.shape[1:])(logits))
+
+    def _labelled(self, frame: Frame, labels: NDArray[np.uint8]) -> Parsing:
+        return Parsing(frame, labels, self.engine.metadata.classes, self._palette)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +254,27 @@ def test_a_parser_parses_with_it(write: WritePlan) -> None:
         labels = parser(image).labels
         np.testing.assert_array_equal(labels, other(image).labels)
         assert len(np.unique(labels)) > 3
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.5])
+def test_a_parsers_streams_take_the_way_of_the_gpu_unless_they_smooth(
+    write: WritePlan, standin: StandIn, monkeypatch: pytest.MonkeyPatch, smooth: float
+) -> None:
+    from standin_driver import compile_twin
+
+    way = partialmethod(TensorRTEngine.frame_path, compiler=compile_twin)
+    monkeypatch.setattr(TensorRTEngine, "frame_path", way)
+    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(6)]
+    with Parser(write(), smooth=smooth) as parser, Parser(cpu(), smooth=smooth) as other:
+        streams = [parser.stream(images), parser.stream([iter(images[:3]), iter(images[3:])])]
+        for parsing, expected in zip(streams[0], other.stream(images), strict=True):
+            assert (parsing.labels == expected.labels).mean() > 0.9995
+        alone = {(source, index): other(images[3 * source + index]) for source in range(2) for index in range(3)}
+        if smooth == 0:
+            for parsing in streams[1]:
+                expected = alone[parsing.frame.source, parsing.frame.index]
+                assert (parsing.labels == expected.labels).mean() > 0.9995
+        assert ("calls:cuEventSynchronize" in standin.counts()) == (smooth == 0)
 
 
 def test_two_parsers_and_several_threads_share_the_gpu(write: WritePlan) -> None:
