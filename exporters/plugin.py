@@ -9,7 +9,7 @@ import functools
 import importlib
 import inspect
 import operator
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any
 
 from rtparse.errors import EngineError
@@ -38,35 +38,22 @@ def register_plugin(trt: ModuleType, inputs: int, arch: str, driver: int | None 
                 "build it in another process",
             )
         return
-    trtp = importlib.import_module(f"{trt.__name__}.plugin")
-    given = dict.fromkeys((f"x{number}" for number in range(inputs)), trtp.TensorDesc)
-    outputs = tuple[trtp.TensorDesc]
-    plugin = f"{DOMAIN}::{OP}"
+    trtp: Any = importlib.import_module(f"{trt.__name__}.plugin")
+    types = {trt.float16: ("FP16", "half"), trt.bfloat16: ("BF16", "bfloat16"), trt.float32: ("FP32", "float")}
 
-    @trtp.register(plugin)  # type: ignore[untyped-decorator, unused-ignore]
-    @_annotated(given, trtp.TensorDesc)
     def describe(*features: Any) -> Any:
         made = features[-1].like()
         made.shape_expr[1] = functools.reduce(operator.add, [each.shape_expr[1] for each in features])
         return made
 
-    @trtp.autotune(plugin)  # type: ignore[untyped-decorator, unused-ignore]
-    @_annotated(given | {"outputs": outputs}, list[trtp.AutoTuneCombination])
     def combinations(*features_and_outputs: Any) -> Any:
-        types = {trt.float16: "FP16", trt.bfloat16: "BF16", trt.float32: "FP32"}
-        chosen = types[features_and_outputs[0].dtype]
-        layouts = "LINEAR" if chosen == "FP32" else "|".join(LAYOUTS)  # TensorRT has HWC8 for half types only
-        return [trtp.AutoTuneCombination(*(",".join([each] * (inputs + 1)) for each in (chosen, layouts)))]
+        dtype, _ = types[features_and_outputs[0].dtype]
+        layouts = "LINEAR" if dtype == "FP32" else "|".join(LAYOUTS)  # TensorRT has HWC8 for half types only
+        return [trtp.AutoTuneCombination(*(",".join([each] * (inputs + 1)) for each in (dtype, layouts)))]
 
-    @trtp.aot_impl(plugin)  # type: ignore[untyped-decorator, unused-ignore]
-    @_annotated(
-        given | {"outputs": outputs, "tactic": int},
-        tuple[str | bytes, str | bytes, trtp.KernelLaunchParams, trtp.SymExprs],
-    )
     def implement(*arguments: Any) -> Any:
         features, (made,) = arguments[:inputs], arguments[inputs]
-        types = {trt.float16: "half", trt.bfloat16: "bfloat16", trt.float32: "float"}
-        dtype, layout = types[features[0].dtype], LAYOUTS[features[0].format.name]
+        (_, dtype), layout = types[features[0].dtype], LAYOUTS[features[0].format.name]
         compiled = compile_kernel(KERNEL, (dtype, layout, str(inputs)), arch=arch, form="ptx", driver=driver)
         launch = trtp.KernelLaunchParams()
         launch.grid_x, launch.grid_y, launch.grid_z = upsample_concat_grid(layout, dtype, *made.shape_expr)
@@ -74,20 +61,21 @@ def register_plugin(trt: ModuleType, inputs: int, arch: str, driver: int | None 
         sizes = [trtp.SymInt32(size) for size in upsample_concat_sizes([each.shape_expr for each in features])]
         return compiled.entry, compiled.code, launch, trtp.SymIntExprs.from_tuple(sizes)
 
+    plugin, tensor, text = f"{DOMAIN}::{OP}", trtp.TensorDesc, str | bytes
+    given = dict.fromkeys((f"x{number}" for number in range(inputs)), tensor)
+    outputs = {"outputs": GenericAlias(tuple, tensor)}
+    trtp.register(plugin)(_annotated(describe, given, tensor))
+    trtp.autotune(plugin)(_annotated(combinations, given | outputs, GenericAlias(list, trtp.AutoTuneCombination)))
+    returned = GenericAlias(tuple, (text, text, trtp.KernelLaunchParams, trtp.SymExprs))
+    trtp.aot_impl(plugin)(_annotated(implement, given | outputs | {"tactic": int}, returned))
     _registered = inputs
 
 
-def _annotated(parameters: dict[str, Any], returned: Any) -> Any:
+def _annotated(function: Any, parameters: dict[str, Any], returned: Any) -> Any:
     """Give a function the signature that TensorRT reads: names and annotations, which vary with the inputs."""
-
-    def decorate(function: Any) -> Any:
-        function.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
-                for name, kind in parameters.items()
-            ],
-            return_annotation=returned,
-        )
-        return function
-
-    return decorate
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    function.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, kind, annotation=annotation) for name, annotation in parameters.items()],
+        return_annotation=returned,
+    )
+    return function
