@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse import render
+from rtparse import effects, render
 from rtparse._cv import cv2
 from rtparse.classes import CLASSES, PALETTE_RGB, class_ids
 from rtparse.errors import UsageError
@@ -103,8 +103,8 @@ class Parsing:
         return render.Renderer("labels", classes=classes, legend=False)(self)
 
     def cutout(self, classes: Iterable[str] | None = None) -> NDArray[np.uint8]:
-        """The frame's own pixels where a class is (any but the background, or one of `classes`), black elsewhere.
+        """The frame's own pixels where a class is (any but the background, or one of `classes`), clear elsewhere.
 
-        (H, W, 3) uint8 BGR.
+        (H, W, 4) uint8 BGRA, straight alpha, see `rtparse.effects.cutout`; other effects are there too.
         """
-        return render.Renderer("cutout", classes=classes, legend=False)(self)
+        return effects.cutout(self.frame.image, self, classes)

@@ -15,7 +15,7 @@ from rtparse.legend import Legend
 if TYPE_CHECKING:
     from rtparse.parsing import Parsing
 
-VIEWS = ("overlay", "labels", "cutout", "side-by-side")
+VIEWS = ("overlay", "labels", "side-by-side")
 
 
 class Renderer:
@@ -23,10 +23,9 @@ class Renderer:
 
     overlay         the frame with the classes coloured over it
     labels          the classes in their colours on black
-    cutout          the frame's own pixels where a class is, black elsewhere
     side-by-side    the frame, and the overlay to its right: twice as wide
 
-    A legend lists the classes in view on all but the cutout, which shows no colours.
+    A legend lists the classes in view. What changes the frame itself is in `rtparse.effects`.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Renderer:
         self.view = view
         self._alpha = alpha
         self._classes = None if classes is None else tuple(classes)
-        self._legend = Legend() if legend and view != "cutout" else None
+        self._legend = Legend() if legend else None
 
     def __call__(self, parsing: Parsing) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 BGR, a new array of the caller's; (H, 2 W, 3) for side-by-side."""
@@ -57,7 +56,7 @@ class Renderer:
         # Everything happens within the box of what is shown; the rest of the frame is copied and no more.
         x, y, w, h = cv2.boundingRect(labels)
         box = np.s_[y : y + h, x : x + w]
-        if self.view in ("labels", "cutout"):
+        if self.view == "labels":
             picture = canvas = np.zeros_like(frame)
         elif self.view == "overlay":
             picture = canvas = frame.copy()
@@ -82,9 +81,6 @@ class Renderer:
         self, parsing: Parsing, labels: NDArray[np.uint8], frame: NDArray[np.uint8], canvas: NDArray[np.uint8]
     ) -> None:
         """Draw into `canvas` (h, w, 3), a part of the picture, where `labels` (h, w) are not the background."""
-        if self.view == "cutout":
-            cv2.copyTo(frame, labels, canvas)
-            return
         palette = np.zeros((256, 1, 3), np.uint8)
         palette[1 : len(parsing.palette_rgb), 0] = parsing.palette_rgb[1:, ::-1]
         colours = cv2.applyColorMap(labels, palette)

@@ -57,12 +57,6 @@ def test_views_follow_the_palette_of_the_parsing(view: str) -> None:
     assert (here == COLORBLIND_RGB[FACE, ::-1]).all()
 
 
-def test_cutout_keeps_the_pixels_of_people_and_has_no_legend() -> None:
-    given = parsing()
-    view = Renderer("cutout", legend=True)(given)
-    np.testing.assert_array_equal(view, given.frame.image * (given.labels > 0)[:, :, None])
-
-
 def test_side_by_side_is_the_frame_and_the_overlay() -> None:
     given = parsing()
     view = Renderer("side-by-side")(given)
@@ -91,7 +85,7 @@ def test_any_size_is_drawn_with_and_without_people(view: str, size: tuple[int, i
 
 
 def test_wrong_options_are_named() -> None:
-    with pytest.raises(UsageError, match="no view 'x'; choose from: overlay, labels, cutout, side-by-side"):
+    with pytest.raises(UsageError, match="no view 'x'; choose from: overlay, labels, side-by-side"):
         Renderer("x")
     with pytest.raises(UsageError, match=r"alpha 1\.5"):
         Renderer(alpha=1.5)

@@ -67,7 +67,7 @@ def outputs(command: F) -> F:
     options = [
         click.option(
             "--view",
-            type=click.Choice(["overlay", "labels", "cutout", "side-by-side"]),
+            type=click.Choice(["overlay", "labels", "side-by-side"]),
             default="overlay",
             show_default=True,
         ),

@@ -22,8 +22,12 @@ class Target:
     jsonl: Path | None
 
 
-def targets(sources: Sequence[str], output: Path | None, masks: Path | None, jsonl: Path | None) -> list[Target]:
+def targets(
+    sources: Sequence[str], output: Path | None, masks: Path | None, jsonl: Path | None, *, alpha: bool = False
+) -> list[Target]:
     """The outputs of each input. With several inputs the options name folders that hold an output for each.
+
+    alpha: the default output is one that holds alpha; and the folder that -o names for one input is the output itself.
 
     Raises UsageError for an input that does not exist, an option that names a file where several inputs need a folder,
     two inputs that would get one output, and an output that is an input.
@@ -32,8 +36,8 @@ def targets(sources: Sequence[str], output: Path | None, masks: Path | None, jso
         if not (source.isdigit() or "://" in source or Path(source).exists()):
             raise UsageError(f"there is no file or folder {source}", "check the path")
     if len(sources) == 1:
-        beside = default_output(sources[0])
-        into = output / beside.name if output and output.is_dir() else output
+        beside = default_output(sources[0], alpha)
+        into = output / beside.name if output and output.is_dir() and not alpha else output
         made = [Target(sources[0], into or beside, masks, jsonl)]
     else:
         for option, folder in (("-o", output), ("--jsonl", jsonl)):
@@ -41,7 +45,7 @@ def targets(sources: Sequence[str], output: Path | None, masks: Path | None, jso
                 raise UsageError(
                     f"{option} {folder} is one file for {len(sources)} inputs", "name a folder, which gets one for each"
                 )
-        made = [_among_several(source, output, masks, jsonl) for source in sources]
+        made = [_among_several(source, output, masks, jsonl, alpha) for source in sources]
     _check(made)
     return made
 
@@ -54,9 +58,9 @@ def make_folders(made: Sequence[Target]) -> None:
                 folder.mkdir(exist_ok=True)
 
 
-def _among_several(source: str, output: Path | None, masks: Path | None, jsonl: Path | None) -> Target:
-    beside = default_output(source)
-    name = beside.name.removesuffix(".parsed.mp4")
+def _among_several(source: str, output: Path | None, masks: Path | None, jsonl: Path | None, alpha: bool) -> Target:
+    beside = default_output(source, alpha)
+    name = beside.name.removesuffix(f".parsed{beside.suffix}")
     return Target(
         source,
         output / beside.name if output else beside,
@@ -76,15 +80,16 @@ def _check(made: Sequence[Target]) -> None:
                 raise UsageError(f"{owner.source} and {target.source} would both become {path}", "leave one away")
 
 
-def default_output(source: str) -> Path:
-    """IN.parsed.mp4 beside a file or folder, in the current folder for a URL or a camera."""
+def default_output(source: str, alpha: bool = False) -> Path:
+    """IN.parsed.mp4 (.mov with alpha) beside a file or folder, in the current folder for a URL or a camera."""
     path = Path(source)
+    ending = ".parsed.mov" if alpha else ".parsed.mp4"
     if path.is_dir():
         resolved = path.resolve()
-        return resolved.parent / f"{resolved.name}.parsed.mp4"
+        return resolved.parent / f"{resolved.name}{ending}"
     if path.is_file():
-        return path.with_name(f"{path.stem}.parsed.mp4")
+        return path.with_name(f"{path.stem}{ending}")
     if source.isdigit():
-        return Path(f"camera-{source}.parsed.mp4")
+        return Path(f"camera-{source}{ending}")
     stem = Path(urlsplit(source).path).stem or urlsplit(source).netloc or "stream"
-    return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)}.parsed.mp4")
+    return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)}{ending}")

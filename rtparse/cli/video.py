@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtparse.cli import options
+from rtparse.cli import effects, options
 
 if TYPE_CHECKING:
     from rtparse.cli.targets import Target
     from rtparse.cli.work import Job
+    from rtparse.sinks import Sink
     from rtparse.sources import Source
 
 AT_ONCE = 8
@@ -23,8 +25,15 @@ AT_ONCE = 8
 @click.command("video")
 @click.argument("sources", metavar="IN...", nargs=-1, required=True)
 @options.engine
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="[default: IN.parsed.mp4]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="[default: IN.parsed.mp4, .mov for a cut-out]",
+)
 @options.outputs
+@effects.option
 @click.option(
     "--smooth",
     type=click.FloatRange(0, 0.99),
@@ -50,6 +59,7 @@ def command(
     jsonl: Path | None,
     rle: bool,
     yes: bool,
+    effects_given: tuple[str, ...],
     smooth: float,
     show: bool,
 ) -> None:
@@ -61,29 +71,39 @@ def command(
     get one output for each; one that fails does not stop the others.
     """
     from rtparse.cli.targets import make_folders, targets
-    from rtparse.cli.work import INTERRUPTED, Job, SideOutputs, keep_existing, run
+    from rtparse.cli.work import INTERRUPTED, Job, SideOutputs, keep_existing, keep_filled, run
     from rtparse.errors import RtparseError
     from rtparse.parser import Parser
     from rtparse.render import Renderer
-    from rtparse.sinks import VideoSink, WindowSink
+    from rtparse.sinks import PngFolderSink, VideoSink, WindowSink, video_format
     from rtparse.sources import open_source
 
-    made = targets(sources, output, masks, jsonl)
+    chain = effects.chosen(ctx, effects_given)
+    clear = chain is not None and chain.alpha
+    made = targets(sources, output, masks, jsonl, alpha=clear)
     sides = {target: SideOutputs(target.masks, target.jsonl, rle, yes) for target in made}
     for target, side in sides.items():
         side.check()
-        keep_existing(target.output, yes)
+        if clear and effects.is_folder(target.output):
+            keep_filled(target.output, yes)
+        else:
+            keep_existing(target.output, yes)
+            video_format(target.output, alpha=clear)
     names = [name.strip() for name in classes.split(",")] if classes else None
 
     def job(target: Target, source: Source) -> Job:
-        renderer = Renderer(view, alpha=alpha, classes=names)  # its legend remembers what one source has shown
-        video = partial(VideoSink, target.output, source.info, renderer, target.source if source.info.audio else None)
-        window = partial(WindowSink, f"rtparse {target.source}", renderer) if show else None
-        return Job(source, {target.output: video, **sides[target].outputs()}, window)
+        # A renderer's legend remembers what one source has shown.
+        drawn = chain or Renderer(view, alpha=alpha, classes=names)
+        picture: Callable[[], Sink] = partial(PngFolderSink, target.output, drawn)
+        if not (clear and effects.is_folder(target.output)):
+            sound = target.source if source.info.audio else None
+            picture = partial(VideoSink, target.output, source.info, drawn, sound, alpha=clear)
+        window = partial(WindowSink, f"rtparse {target.source}", drawn) if show else None
+        return Job(source, {target.output: picture, **sides[target].outputs()}, window)
 
     code = 0
     with Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette) as parser:
-        parser.check_classes(names)
+        parser.check_classes([*(names or ()), *(chain.classes if chain else ())])
         for group in (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE)):
             with ExitStack() as opened:
                 jobs = []

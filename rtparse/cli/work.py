@@ -36,8 +36,8 @@ class SideOutputs:
         """Raise UsageError for an output that exists or an option without its partner."""
         if self.rle and not self.jsonl:
             raise UsageError("--rle was given without --jsonl", "add --jsonl FILE")
-        if self.masks and self.masks.is_dir() and any(self.masks.iterdir()) and not self.replace:
-            raise UsageError(f"{self.masks} is not empty", "choose another folder, or -y to write into it")
+        if self.masks:
+            keep_filled(self.masks, self.replace)
         if self.jsonl:
             keep_existing(self.jsonl, self.replace)
 
@@ -55,6 +55,12 @@ def keep_existing(path: Path, replace: bool) -> None:
     """Raise UsageError for a file that is there and may not be replaced."""
     if path.exists() and not replace:
         raise UsageError(f"{path} exists", "choose another name with -o, or -y to replace it")
+
+
+def keep_filled(folder: Path, replace: bool) -> None:
+    """Raise UsageError for a folder that holds something already and may not be written into."""
+    if folder.is_dir() and any(folder.iterdir()) and not replace:
+        raise UsageError(f"{folder} is not empty", "choose another folder, or -y to write into it")
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ _MOST_THREADS = 4
 
 
 class PictureEncoder:
-    """Adds a 4:2:0 video stream to `output` and encodes pictures into it.
+    """Adds a video stream to `output` and encodes pictures into it.
 
     codec, options: of FFmpeg. size_wh: of the stream, rounded up to even numbers, which 4:2:0 needs. tick: seconds of a
-    unit of time. Colours are limited range, BT.709 for pictures of 1280 columns or more or over 576 rows and BT.601
-    below, which is what players assume who ignore the tags.
+    unit of time. pix_fmt: FFmpeg's name; one with alpha takes BGRA pictures, straight alpha. Colours are limited range,
+    BT.709 for pictures of 1280 columns or more or over 576 rows and BT.601 below, which is what players assume who
+    ignore the tags.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class PictureEncoder:
         size_wh: tuple[int, int],
         fps: Fraction,
         tick: Fraction,
+        pix_fmt: str = "yuv420p",
     ) -> None:
         self._output = output
         self._size_wh = size_wh
@@ -46,20 +48,22 @@ class PictureEncoder:
         self._high_definition = width >= 1280 or height > 576
         stream = output.add_stream(codec, rate=fps, options=options, width=width, height=height, time_base=tick)
         self._stream = cast(VideoStream, stream)
-        _set_up(self._stream.codec_context, self._high_definition)
+        self._pix_fmt = pix_fmt
+        _set_up(self._stream.codec_context, pix_fmt, self._high_definition)
         self._tick = tick
         self._scaler = VideoReformatter()
         self._pending: VideoFrame | None = None
 
     def write(self, picture: NDArray[np.uint8], ticks: int) -> None:
-        """Show `picture`, (H, W, 3) uint8 BGR, from this time on. One of another size is letterboxed to the stream's.
+        """Show `picture`, (H, W, 3) uint8 BGR, or (H, W, 4) BGRA, from this time on. One of another size is letterboxed
+        to the stream's.
 
         ticks: must grow from call to call. The picture is not kept.
         """
         fitted = _padded_to_even(_letterboxed(picture, self._size_wh))
         frame = self._scaler.reformat(
-            VideoFrame.from_numpy_buffer(fitted, format="bgr24"),
-            format="yuv420p",
+            VideoFrame.from_numpy_buffer(fitted, format="bgra" if fitted.shape[2] == 4 else "bgr24"),
+            format=self._pix_fmt,
             dst_colorspace=Colorspace.ITU709 if self._high_definition else Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,  # the default darkens by some levels
@@ -82,8 +86,8 @@ class PictureEncoder:
             self._pending = None
 
 
-def _set_up(context: VideoCodecContext, high_definition: bool) -> None:
-    context.pix_fmt = "yuv420p"
+def _set_up(context: VideoCodecContext, pix_fmt: str, high_definition: bool) -> None:
+    context.pix_fmt = pix_fmt
     context.color_range = ColorRange.MPEG
     context.colorspace = _BT709_TAG if high_definition else _BT601_TAG
     context.color_primaries = context.color_trc = _BT709_TAG

@@ -20,21 +20,31 @@ IMAGE_FORMATS: dict[str, tuple[int, ...]] = {
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95),
 }
 """By suffix of the file's name; the values are OpenCV's parameters."""
+_WITH_ALPHA = (".png", ".webp")
+
+
+def image_suffix(path: Path, *, alpha: bool = False) -> str:
+    """The suffix of this name in small letters. Raises UsageError for one that says no format, or one without alpha."""
+    formats = _WITH_ALPHA if alpha else tuple(IMAGE_FORMATS)
+    suffix = path.suffix.lower()
+    if suffix not in formats:
+        raise UsageError(
+            f"an image{' with alpha' if alpha else ''} cannot be written as "
+            f"{path.suffix or 'a file without suffix'}: {path}",
+            f"choose from: {', '.join(formats)}",
+        )
+    return suffix
 
 
 class ImageSink:
     """Writes what `view` draws, (H, W, 3) uint8 BGR, in the format that the suffix of `path` names.
 
-    For one picture: a second one raises SinkError. Raises UsageError for a suffix that is not in IMAGE_FORMATS.
+    alpha: `view` draws (H, W, 4) uint8 BGRA, straight alpha, which PNG and WebP hold.
+    For one picture: a second one raises SinkError. Raises UsageError as `image_suffix` does.
     """
 
-    def __init__(self, path: Path, view: Callable[[Parsing], NDArray[np.uint8]]) -> None:
-        self._suffix = path.suffix.lower()
-        if self._suffix not in IMAGE_FORMATS:
-            raise UsageError(
-                f"an image cannot be written as {path.suffix or 'a file without suffix'}: {path}",
-                f"choose from: {', '.join(IMAGE_FORMATS)}",
-            )
+    def __init__(self, path: Path, view: Callable[[Parsing], NDArray[np.uint8]], *, alpha: bool = False) -> None:
+        self._suffix = image_suffix(path, alpha=alpha)
         self._view = view
         self._written = False
         self._file = PartialFile(path)

@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from pathlib import Path
 
-from rtparse._cv import cv2
-from rtparse.errors import SinkError
-from rtparse.parsing import Parsing
-from rtparse.sinks.partial import write_errors
+from rtparse.sinks.png_folder import PngFolderSink
 
 
-class MaskSink:
-    """Writes the labels of frame 7 as `folder`/000007.png: 8-bit grey, the value of a pixel is its class id.
-
-    The files are gathered in a hidden folder beside `folder` and moved when all are written; a file of the same name
-    that was there before is then replaced, others stay.
-    """
+class MaskSink(PngFolderSink):
+    """Writes the labels of frame 7 as `folder`/000007.png: 8-bit grey, the value of a pixel is its class id."""
 
     def __init__(self, folder: Path) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise SinkError(f"{folder} is a file, expected a folder for the masks", "choose another name")
-        self._folder = folder
-        self._part = folder.with_name(f".{folder.name[:60]}.{secrets.token_hex(4)}.part")
-        with write_errors(folder):
-            self._part.mkdir()
-
-    def write(self, parsing: Parsing) -> None:
-        done, data = cv2.imencode(".png", parsing.labels)
-        if not done:
-            raise SinkError(f"the mask of frame {parsing.frame.index} cannot be encoded as PNG")
-        with write_errors(self._folder):
-            (self._part / f"{parsing.frame.index:06d}.png").write_bytes(data.tobytes())
-
-    def finish(self) -> None:
-        try:
-            with write_errors(self._folder):
-                self._folder.mkdir(exist_ok=True)
-                for mask in sorted(self._part.iterdir()):
-                    mask.replace(self._folder / mask.name)
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
+        super().__init__(folder, lambda parsing: parsing.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,6 +30,7 @@ _MOST_FPS = 1000
 # the length of a video whose rate varies.
 _H264 = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _VP9 = {"crf": "32", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+_PRORES_4444 = {"profile": "4444", "vendor": "apl0"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class VideoFormat:
     options: dict[str, str]
     copied: frozenset[str]
     audio_encoder: str
+    pix_fmt: str = "yuv420p"
 
 
 _MP4 = VideoFormat("mp4", "libx264", _H264, frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}), "aac")
@@ -52,6 +54,24 @@ VIDEO_FORMATS: dict[str, VideoFormat] = {
     ".webm": VideoFormat("webm", "libvpx-vp9", _VP9, frozenset({"opus", "vorbis"}), "libopus"),
 }
 """By suffix of the file's name."""
+ALPHA_FORMATS: dict[str, VideoFormat] = {
+    ".mov": replace(VIDEO_FORMATS[".mov"], codec="prores_ks", options=_PRORES_4444, pix_fmt="yuva444p10le"),
+    # libvpx codes alpha as a second stream, which must hide the same pictures: none.
+    ".webm": replace(VIDEO_FORMATS[".webm"], options=_VP9 | {"auto-alt-ref": "0"}, pix_fmt="yuva420p"),
+}
+"""Those that hold alpha: ProRes 4444 for editors, exact, and VP9 for browsers."""
+
+
+def video_format(path: Path, *, alpha: bool = False) -> VideoFormat:
+    """How a file of this name is written. Raises UsageError for a suffix that says no format, or one without alpha."""
+    formats = ALPHA_FORMATS if alpha else VIDEO_FORMATS
+    if path.suffix.lower() not in formats:
+        raise UsageError(
+            f"a video{' with alpha' if alpha else ''} cannot be written as "
+            f"{path.suffix or 'a file without suffix'}: {path}",
+            f"choose from: {', '.join(formats)}{' or a folder, which gets a PNG a frame' if alpha else ''}",
+        )
+    return formats[path.suffix.lower()]
 
 
 class VideoSink:
@@ -62,10 +82,12 @@ class VideoSink:
     and the last one until `info.duration` where that is plausible. An MP4 has its index in front, so that it plays
     while it loads.
 
+    alpha: `view` draws (H, W, 4) uint8 BGRA, straight alpha, for ProRes 4444 in MOV and VP9 in WebM.
     audio_from: a file or URL whose sound is carried over (see `AudioTrack`), or None. Where the pictures end before the
         input did, the sound ends with them.
 
-    Raises UsageError for a suffix that is not in VIDEO_FORMATS and SinkError where the file cannot be written.
+    Raises UsageError for a suffix that is not in VIDEO_FORMATS (with alpha: ALPHA_FORMATS) and SinkError where the file
+    cannot be written.
     """
 
     def __init__(
@@ -74,13 +96,10 @@ class VideoSink:
         info: SourceInfo,
         view: Callable[[Parsing], NDArray[np.uint8]],
         audio_from: str | None = None,
+        *,
+        alpha: bool = False,
     ) -> None:
-        if path.suffix.lower() not in VIDEO_FORMATS:
-            raise UsageError(
-                f"a video cannot be written as {path.suffix or 'a file without suffix'}: {path}",
-                f"choose from: {', '.join(VIDEO_FORMATS)}",
-            )
-        self._format = VIDEO_FORMATS[path.suffix.lower()]
+        self._format = video_format(path, alpha=alpha)
         self._info = info
         self._view = view
         self._audio_from = audio_from
@@ -143,8 +162,9 @@ class VideoSink:
             container_options={"movflags": "+faststart"} if self._format.container in ("mp4", "mov") else {},
         )
         height, width = picture.shape[:2]
+        codec, options, pix_fmt = self._format.codec, self._format.options, self._format.pix_fmt
         encoder = PictureEncoder(
-            self._container, self._format.codec, self._format.options, (width, height), self._fps, self._tick
+            self._container, codec, options, (width, height), self._fps, self._tick, pix_fmt=pix_fmt
         )
         if self._audio_from is not None:
             try:

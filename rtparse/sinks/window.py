@@ -21,8 +21,8 @@ _TRIAL_SECONDS = 30
 
 
 class WindowSink:
-    """Shows what `view` draws, (H, W, 3) uint8 BGR, as it comes. `write` raises WindowClosed when the user is done:
-    after q, Escape, or the window's own button.
+    """Shows what `view` draws, (H, W, 3) uint8 BGR, as it comes; (H, W, 4) BGRA on black. `write` raises WindowClosed
+    when the user is done: after q, Escape, or the window's own button.
 
     All calls must come from the thread that made it. Raises SinkError where no window can be opened.
     """
@@ -46,6 +46,8 @@ class WindowSink:
         if not self._shown:
             cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
             self._shown = True
+        if picture.shape[2] == 4:
+            picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2mRGBA)[:, :, :3], np.uint8)
         cv2.imshow(self._title, picture)
         key = cv2.waitKey(1) & 0xFF
         if key in (_ESCAPE, ord("q")) or not self._visible():
