@@ -24,6 +24,7 @@ from rtparse.parsing import Parsing
 from rtparse.pipeline import Pipeline, Stage
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, preprocess
+from rtparse.profiling import nvtx_range
 from rtparse.smoothing import Smoother
 from rtparse.sources import Source, open_sources
 from rtparse.sources.convert import to_bgr8
@@ -166,7 +167,8 @@ class Parser(Closing):
             return self._letterbox(frame.size_hw).network_hw
 
         def finish(batch: list[_Inferred]) -> list[Parsing]:
-            smoothed = (smoothers[each.frame.source](each.network_input, each.logits) for each in batch)
+            with nvtx_range("smooth"):
+                smoothed = [smoothers[each.frame.source](each.network_input, each.logits) for each in batch]
             return [self._parsing(*each) for each in zip(batch, smoothed, strict=True)]
 
         stages = [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)]
@@ -202,12 +204,17 @@ class Parser(Closing):
         """Frames of one input size through the engine."""
         boxes = [self._letterbox(frame.size_hw) for frame in frames]
         batch = np.empty((len(frames), 3, *boxes[0].network_hw), np.float32)
-        for frame, box, network_input in zip(frames, boxes, batch, strict=True):
-            preprocess(frame.image, box, self.engine.metadata, network_input)
-        return [_Inferred(*each) for each in zip(frames, boxes, batch, self.engine.infer(batch), strict=True)]
+        with nvtx_range("preprocess"):
+            for frame, box, network_input in zip(frames, boxes, batch, strict=True):
+                preprocess(frame.image, box, self.engine.metadata, network_input)
+        with nvtx_range("engine"):
+            logits = self.engine.infer(batch)
+        return [_Inferred(*each) for each in zip(frames, boxes, batch, logits, strict=True)]
 
     def _parsing(self, inferred: _Inferred, logits: NDArray[np.float32]) -> Parsing:
-        return self._labelled(inferred.frame, self._upsampler(inferred.letterbox, logits.shape[1:])(logits))
+        with nvtx_range("postprocess"):
+            labels = self._upsampler(inferred.letterbox, logits.shape[1:])(logits)
+        return self._labelled(inferred.frame, labels)
 
     def _labelled(self, frame: Frame, labels: NDArray[np.uint8]) -> Parsing:
         return Parsing(frame, labels, self.engine.metadata.classes, self._palette)
@@ -226,7 +233,12 @@ class _Inferred:
 def _numbered(source: Source, number: int) -> Iterator[Frame]:
     """The frames of a source with its number among those parsed together. It is closed when they have ended."""
     with source:
-        for frame in source:
+        frames = iter(source)
+        while True:
+            with nvtx_range("read"):
+                frame = next(frames, None)
+            if frame is None:
+                return
             yield replace(frame, source=number)
 
 

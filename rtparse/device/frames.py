@@ -25,6 +25,7 @@ from rtparse.kernels.frames import blend_palette
 from rtparse.kernels.nvrtc import compile_kernel
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
+from rtparse.profiling import nvtx_range
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class FramePath(Closing):
         EngineError.
         """
         network_hw = self._check(frames)
-        slot = self._free.get()
+        with nvtx_range("wait for a place"):
+            slot = self._free.get()
         with self._lock:
             if self._closed or slot is None:
                 self._free.put(None)  # for whoever else waits
@@ -174,21 +176,26 @@ class FramePath(Closing):
             seat.passage(letterbox, given, logits)
             for seat, (_, letterbox), given, logits in zip(slot.seats, frames, run.given, run.logits, strict=False)
         ]
-        for passage, (image, _) in zip(passages, frames, strict=True):
-            np.copyto(passage.sent, image)
-            self._up.upload(passage.frame, passage.sent)
-        self._order(self._up, self._compute, slot.uploaded)
-        for passage in passages:
-            passage.normalize(self._compute)
-        self._replays.do(run.shape, run.work)
-        for passage in passages:
-            for launch in passage.finish:
-                launch(self._compute)
-        self._order(self._compute, self._down, slot.computed)
-        for passage in passages:
-            for target, source in passage.downloads:
-                self._down.download(target, source)
-        self._down.record(slot.done)
+        with nvtx_range("upload"):
+            for passage, (image, _) in zip(passages, frames, strict=True):
+                np.copyto(passage.sent, image)
+                self._up.upload(passage.frame, passage.sent)
+            self._order(self._up, self._compute, slot.uploaded)
+        with nvtx_range("preprocess"):
+            for passage in passages:
+                passage.normalize(self._compute)
+        with nvtx_range("engine"):
+            self._replays.do(run.shape, run.work)
+        with nvtx_range("postprocess"):
+            for passage in passages:
+                for launch in passage.finish:
+                    launch(self._compute)
+        with nvtx_range("download"):
+            self._order(self._compute, self._down, slot.computed)
+            for passage in passages:
+                for target, source in passage.downloads:
+                    self._down.download(target, source)
+            self._down.record(slot.done)
         return passages
 
     def _run(self, shape: tuple[int, ...]) -> _Run:
@@ -272,7 +279,8 @@ class _Slot(Closing):
         with self._lock:
             if self._shut:
                 raise _closed()
-            self.done.synchronize()
+            with nvtx_range("wait for results"):
+                self.done.synchronize()
             return [Parsed(_copy(passage.labels), _copy(passage.overlay)) for passage in passages]
 
     def shut(self) -> None:
