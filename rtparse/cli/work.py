@@ -15,6 +15,7 @@ from rtparse.cli.terminal import console, frame_progress
 from rtparse.errors import RtparseError, UsageError
 from rtparse.parser import Parser
 from rtparse.parsing import Parsing
+from rtparse.profiling import nvtx_range
 from rtparse.sinks import JsonlSink, MaskSink, Sink, WindowClosed
 from rtparse.sources import Source
 from rtparse.stream import Stream
@@ -140,8 +141,9 @@ class _Work:
         if not self._sinks:
             return  # of frames that were under way when a sink failed
         try:
-            for sink in self._sinks:
-                sink.write(parsing)
+            with nvtx_range("write"):
+                for sink in self._sinks:
+                    sink.write(parsing)
         except RtparseError as error:
             self._fail(error)
         else:
