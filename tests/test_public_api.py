@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import rtparse
+import rtparse.effects
 
 
 def test_the_public_names_are_sorted_and_listed() -> None:
@@ -24,6 +25,13 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
         assert inspect.getdoc(value)
         for method, function in inspect.getmembers(value, inspect.isfunction):
             assert method.startswith("_") or function.__doc__, f"{name}.{method} has no docstring"
+
+
+def test_the_effects_are_sorted_there_and_documented() -> None:
+    assert list(rtparse.effects.__all__) == sorted(set(rtparse.effects.__all__))
+    for name in rtparse.effects.__all__:
+        value = getattr(rtparse.effects, name)
+        assert name == "Effect" or (value.__module__.startswith("rtparse.effects") and inspect.getdoc(value))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -34,10 +34,11 @@ def replace_background(
     alpha = soft(selected(image, parsing, None), softness)
     height, width = alpha.shape
     if isinstance(background, tuple):
-        under = np.full_like(image, np.array(background, np.uint8))
+        pixel = np.array([[background]], np.uint8)
+        under = cv2.copyMakeBorder(pixel, 0, height - 1, 0, width - 1, cv2.BORDER_REPLICATE)
     else:
         under = cover(background, (height, width))
-    return blend(image, under, alpha)
+    return blend(image, np.asarray(under, np.uint8), alpha)
 
 
 def blur_background(

@@ -96,8 +96,8 @@ def _grown(mask: NDArray[np.uint8], margin: float) -> NDArray[np.uint8]:
 
 def _block(region: NDArray[np.uint8], blocks: int) -> int:
     """The side of a square. One for the whole frame: of a face that sunglasses cut in two, the parts hide as well."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(region, connectivity=8)
-    longest = int(stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max())
+    outlines, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    longest = max(side for outline in outlines for side in cv2.boundingRect(outline)[2:])
     return max(_SMALLEST_BLOCK, 1 << math.ceil(math.log2(max(1, longest / max(1, blocks)))))
 
 

@@ -53,9 +53,14 @@ def soft(mask: NDArray[np.uint8], softness: int) -> NDArray[np.uint8]:
 
 
 def blend(over: NDArray[np.uint8], under: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`over` where alpha (H, W) is 255, `under` where it is 0, both exactly, and a mixture between."""
-    weight = alpha.astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.blendLinear(over, under, weight, 1 - weight), np.uint8)
+    """`over` where alpha (H, W) is 255, `under` where it is 0, both exactly, and a mixture between; new."""
+    picture = under.copy()
+    x, y, w, h = cv2.boundingRect(alpha)
+    if w:
+        box = np.s_[y : y + h, x : x + w]
+        weight = alpha[box].astype(np.float32) / np.float32(255)
+        picture[box] = cv2.blendLinear(over[box], under[box], weight, 1 - weight)
+    return picture
 
 
 def cutout(
