@@ -30,7 +30,7 @@ def targets(
     alpha: the default output is one that holds alpha; and the folder that -o names for one input is the output itself.
 
     Raises UsageError for an input that does not exist, an option that names a file where several inputs need a folder,
-    two inputs that would get one output, and an output that is an input.
+    two outputs of one name, and an output that is an input.
     """
     for source in sources:
         if not (source.isdigit() or "://" in source or Path(source).exists()):
@@ -76,8 +76,11 @@ def _check(made: Sequence[Target]) -> None:
         for path in filter(None, (target.output, target.masks, target.jsonl)):
             if path.exists() and any(path.samefile(given) for given in inputs):
                 raise UsageError(f"{path} is an input itself", "choose another name with -o")
-            if (owner := owners.setdefault(path.resolve(), target)) is not target:
+            if owner := owners.get(path.resolve()):
+                if owner is target:
+                    raise UsageError(f"two outputs of {target.source} would both be {path}", "choose another name")
                 raise UsageError(f"{owner.source} and {target.source} would both become {path}", "leave one away")
+            owners[path.resolve()] = target
 
 
 def default_output(source: str, alpha: bool = False) -> Path:

@@ -73,11 +73,20 @@ def test_several_inputs_write_beside_themselves_or_into_folders() -> None:
         (["a.mp4", "sub/a.mov"], "made", None, "a.mp4 and sub/a.mov would both become made/a.parsed.mp4"),
         (["a.mp4", "sub/a.mov"], None, "made", "would both become made/a.jsonl"),
         (["a.mp4"], "a.mp4", None, "a.mp4 is an input itself"),
+        (["a.mp4"], "o.mkv", "./o.mkv", "two outputs of a.mp4 would both be o.mkv"),
     ],
 )
 def test_what_cannot_be_meant(sources: list[str], output: str | None, jsonl: str | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         targets(sources, Path(output) if output else None, None, Path(jsonl) if jsonl else None)
+
+
+def test_a_cutout_is_a_mov_or_a_folder_of_its_own() -> None:
+    assert targets(["a.mp4"], None, None, None, alpha=True)[0].output == Path("a.parsed.mov")
+    assert targets(["a.mp4"], Path("made"), None, None, alpha=True)[0].output == Path("made")
+    assert targets(["a.mp4", "b.mkv"], Path("made"), None, None, alpha=True)[1].output == Path("made/b.parsed.mov")
+    with pytest.raises(UsageError, match=r"two outputs of a\.mp4 would both be frames"):
+        targets(["a.mp4"], Path("frames"), Path("frames"), None, alpha=True)
 
 
 def test_an_output_is_never_another_input() -> None:
