@@ -102,3 +102,34 @@ def test_bench_reports_engine_and_pipeline(rtparse, clip: Path, folder: Path) ->
     assert set(report["stages_ms"]) == {"decode", "preprocess", "engine", "postprocess", "overlay", "encode"}
     assert report["ratio"] == pytest.approx(report["pipeline_fps"] / report["engine_fps"])
     assert min(report["stages_ms"].values()) > 0
+    assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"] <= report["latency_ms"]["p99"]
+    assert report["against"] == {}
+
+
+def test_bench_compares_and_draws(rtparse, folder: Path) -> None:
+    walk = Path(__file__).parents[2] / "examples/walk.mp4"
+    arguments = ("--frames", "10", "--backend", "openvino", "--against", "onnxruntime")
+    done = rtparse("bench", walk, *arguments, "--json", "bench.json", "--chart", "bench.png")
+    assert done.returncode == 0, done.stderr
+    assert "onnxruntime over engine" in done.stdout
+    other = json.loads((folder / "bench.json").read_text())["against"]["onnxruntime"]
+    assert other["ms"] > 0
+    assert other["ratio"] > 0
+    assert cv2.imread(str(folder / "bench.png")).shape[1] == 1200
+    assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--against", "tensorflow"], 2, "there is no 'tensorflow' to compare with"),
+        (["--against", "onnxruntime,torch"], 2, "torch cannot run"),
+        (["--chart", "bench.jpg"], 2, "expected a name that ends in .png"),
+        (["--json", "none/bench.json"], 1, "make the folder first"),
+    ],
+)
+def test_bench_refuses_before_it_measures(rtparse, clip: Path, folder: Path, arguments, code: int, message) -> None:
+    done = rtparse("bench", clip, "--chart", "bench.png", *arguments)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+    assert not list(folder.iterdir())
