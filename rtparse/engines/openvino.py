@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse._openvino import ConstantFolding, FrontEndManager, Manager, ov
+from rtparse._openvino import ConstantFolding, FrontEndManager, Manager, ov, signal_stack_kept
 from rtparse.engines.onnx_file import LoadedFile, OnnxEngine, TensorInfo
 
 DEVICE = "CPU"
@@ -38,7 +38,8 @@ class OpenVinoEngine(OnnxEngine):
             # Pinned threads would wait for the core that a decoder or an encoder happens to use.
             "ENABLE_CPU_PINNING": False,
         }
-        compiled = ov.Core().compile_model(model, DEVICE, options)
+        with signal_stack_kept():
+            compiled = ov.Core().compile_model(model, DEVICE, options)
         # A request belongs to one run at a time: there are as many as threads ever ran at once.
         idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
 
