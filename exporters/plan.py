@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +50,22 @@ def build_plan(
     finds no GPU or fails.
     """
     trt = options.flavour.load()
+    cancelled = threading.Event()
+    # The main thread has to be free for Ctrl-C, which the monitor passes on at the build's next step.
+    with ThreadPoolExecutor(1, "rtparse-build") as pool:
+        try:
+            built = pool.submit(_build, trt, proto, options, on_progress, cancelled)
+            while not built.done():
+                wait([built], 0.1)
+        except KeyboardInterrupt:
+            cancelled.set()
+            raise
+    return built.result()
+
+
+def _build(
+    trt: ModuleType, proto: onnx.ModelProto, options: PlanOptions, on_progress: OnProgress, cancelled: threading.Event
+) -> Plan:
     logger = error_logger(trt)
     try:
         builder = trt.Builder(logger)
@@ -63,14 +80,15 @@ def build_plan(
         said = "; ".join(f"{each.desc()} in {each.node_name()}, {each.node_operator()}" for each in errors)
         raise EngineError(f"{options.flavour.name} cannot read the network ({said or logger.last})")
     config = _config(trt, builder, network, options)
-    monitor = _monitor(trt, on_progress)
-    config.progress_monitor = monitor
-    content = _build(builder, network, config, monitor)
+    config.progress_monitor = monitor = _monitor(trt, on_progress, cancelled)
+    content = builder.build_serialized_network(network, config)
     if content is None:
         raise _failed("built no engine", options, logger)
     if options.timing_cache:
         _keep(config.get_timing_cache(), options.timing_cache)
-    return Plan(bytes(content), _tensors(trt, network))
+    tensors = _tensors(trt, network)
+    del config, monitor, parser, network, builder  # the youngest first
+    return Plan(bytes(content), tensors)
 
 
 def _config(trt: ModuleType, builder: Any, network: Any, options: PlanOptions) -> Any:
@@ -90,36 +108,6 @@ def _config(trt: ModuleType, builder: Any, network: Any, options: PlanOptions) -
         if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     return config
-
-
-def _build(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
-    """Build in a thread: the main one has to be free for Ctrl-C, which the monitor passes on at the next step."""
-    done: list[Any] = []
-    failed: list[BaseException] = []
-    ended = threading.Event()
-
-    def work() -> None:
-        try:
-            done.append(builder.build_serialized_network(network, config))
-        except BaseException as error:  # travels on in the main thread
-            failed.append(error)
-        finally:
-            ended.set()
-
-    thread = threading.Thread(target=work, name="rtparse-build")
-    try:
-        thread.start()
-        while not ended.wait(0.1):
-            pass
-    except KeyboardInterrupt:
-        monitor.cancelled = True
-        ended.wait()
-        raise
-    finally:
-        thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
 
 
 def _remembered(path: Path) -> bytes:
@@ -152,13 +140,12 @@ def _failed(what: str, options: PlanOptions, logger: Any, error: Exception | Non
     return EngineError(f"{flavour.name} {what} ({logger.last or error or 'it did not say why'})", hint)
 
 
-def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:
+def _monitor(trt: ModuleType, on_progress: OnProgress, cancelled: threading.Event) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """Tells how far the build is. cancelled: set from another thread, ends it at the next step."""
+        """Tells how far the build is, and ends it when `cancelled` is set."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.cancelled = False
             self._totals: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
@@ -167,7 +154,7 @@ def _monitor(trt: ModuleType, on_progress: OnProgress) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             on_progress(phase_name, step + 1, self._totals.get(phase_name, 0))
-            return not self.cancelled
+            return not cancelled.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
             total = self._totals.pop(phase_name, 0)
