@@ -43,10 +43,12 @@ def rounded(proto: onnx.ModelProto, float32_layers: Collection[str]) -> onnx.Mod
         for index in range(count):
             if node.input[index] in floats:
                 node.input[index] = halved(node.input[index])
-        (output,) = node.output
-        node.output[0] = f"{output}.exact"
-        nodes += [node, *_rounding(node.output[0], output)]
-        half[output] = output
+        nodes.append(node)
+        for index, output in enumerate(node.output):
+            if output in floats:
+                node.output[index] = f"{output}.exact"
+                nodes += _rounding(node.output[index], output)
+                half[output] = output
     del made.graph.node[:], made.graph.value_info[:]
     made.graph.node.extend(nodes)
     return made

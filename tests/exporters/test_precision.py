@@ -112,3 +112,20 @@ def test_what_does_not_go_together(network, picture) -> None:
     with pytest.raises(UsageError, match="is quantized to int8, asked for was fp16"):
         cast(quantized, metadata, "fp16", [picture])
     assert cast(quantized, metadata, "int8", [picture]).proto is quantized
+
+
+def test_a_layer_with_several_outputs(noise) -> None:
+    halves = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 8, 16)) for name in ("upper", "lower")]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Split", ["image"], ["upper", "lower"], "split", axis=2, num_outputs=2),
+            helper.make_node("Concat", ["lower", "upper"], ["logits"], "concat", axis=2),
+        ],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 16, 16))],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, (1, 3, 16, 16))],
+        value_info=halves,
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    # The two largest of a pixel may round to one float16, so the labels agree nearly, not quite.
+    assert to_half(proto, [noise]).float32_layers == ()
