@@ -40,7 +40,7 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Compared:
-    """Another runtime. ms: a frame. ratio: its time over the engine's right before, above 1 where the engine is faster.
+    """Another runtime. ms: a frame. ratio: its time over the engine's on the same frame, above 1 where that is faster.
 
     Medians over single runs.
     """
@@ -80,7 +80,7 @@ class BenchReport:
 
 
 def bench(
-    model: str | None,
+    model: str | Path | Engine | None,
     source: str,
     frames: int,
     on_progress: Callable[[str], None] = lambda what: None,
