@@ -40,7 +40,7 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Compared:
-    """Another runtime. ms: a frame. ratio: its time over the engine's on the same frame, above 1 where that is faster.
+    """Another runtime. ms: a frame. ratio: its time over the engine's on the same frame, below 1 where it is faster.
 
     Medians over single runs.
     """
