@@ -284,9 +284,9 @@ def test_of_a_live_source_the_newest_frame_is_parsed(parser: Parser) -> None:
                 break
             time.sleep(0.05)
         assert seen == sorted(set(seen))
-        # Up to 25 frames pass while one is looked at: a queue would be at frame 10 by now.
-        assert seen[-1] > 20
-        assert stream.dropped > 10
+        # 25 frames pass while one is looked at: a queue would be at frame 10 by now.
+        assert seen[-1] > 50
+        assert stream.dropped > 40
     assert camera.closed.is_set()
     assert rtparse_threads() == []
 
