@@ -7,7 +7,8 @@ RtparseError                    the root; `exit_code` is what the command line e
 ├── EngineError                 a model file cannot be loaded or run
 │   └── DeviceError             the GPU or its driver cannot be used, or failed
 │       └── DeviceMemoryError   not enough memory for it
-└── SinkError                   an output cannot be written
+├── SinkError                   an output cannot be written
+└── ClusterError                a Ray cluster cannot be reached, or has nothing to work with
 
 Errors of foreign libraries (FFmpeg, OpenCV, ONNX Runtime, the operating system) are translated where the library is
 called and never travel further.
@@ -63,3 +64,7 @@ class DeviceMemoryError(DeviceError):
 
 class SinkError(RtparseError):
     """An output cannot be written."""
+
+
+class ClusterError(RtparseError):
+    """A Ray cluster cannot be reached, or has nothing to work with."""

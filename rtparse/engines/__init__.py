@@ -39,13 +39,14 @@ BACKENDS = ("onnxruntime", "openvino")
 """What can run an .onnx file."""
 
 
-def open_engine(path: str | Path, backend: str | None = None) -> Engine:
+def open_engine(path: str | Path, backend: str | None = None, *, threads: int | None = None) -> Engine:
     """Load a model file with the engine that its extension names: .onnx, .safetensors, .plan or .engine.
 
     The caller closes it. A plan is native code: open only those that you trust.
 
     backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed, can read the
         file, and ONNX Runtime has no accelerator; else ONNX Runtime.
+    threads: how many compute one run of an .onnx file; None is one for each physical core that this process may use.
 
     Raises UsageError for a missing file, an unknown extension or a backend that cannot be meant, MissingDependencyError
     where the engine's package is not installed, EngineError for a file that cannot be run.
@@ -56,7 +57,7 @@ def open_engine(path: str | Path, backend: str | None = None) -> Engine:
     if backend is not None and suffix != ".onnx":
         raise UsageError(f"{path} has no choice of backends", f"{backend} runs .onnx files")
     if suffix == ".onnx":
-        return _open_onnx(path, backend) if backend else _open_fastest(path)
+        return _open_onnx(path, backend, threads) if backend else _open_fastest(path, threads)
     if suffix == ".safetensors":
         return _open_checkpoint(path)
     if suffix in (".plan", ".engine"):
@@ -79,27 +80,27 @@ def _open_checkpoint(path: str | Path) -> Engine:
     return TorchEngine(path)
 
 
-def _open_onnx(path: str | Path, backend: str) -> Engine:
+def _open_onnx(path: str | Path, backend: str, threads: int | None) -> Engine:
     if backend == "onnxruntime":
         from rtparse.engines.ort import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(path)
+        return OnnxRuntimeEngine(path, threads=threads)
     try:
         from rtparse.engines.openvino import OpenVinoEngine
     except ImportError as error:
         raise MissingDependencyError("openvino", "openvino") from error
-    return OpenVinoEngine(path)
+    return OpenVinoEngine(path, threads=threads)
 
 
-def _open_fastest(path: str | Path) -> Engine:
+def _open_fastest(path: str | Path, threads: int | None) -> Engine:
     backend = _fastest()
     try:
-        return _open_onnx(path, backend)
+        return _open_onnx(path, backend, threads)
     except EngineError as error:
         if backend == "onnxruntime":
             raise
         # OpenVINO reads no model-local functions, such as that of the fused upsample-concat.
-        engine = _open_onnx(path, "onnxruntime")
+        engine = _open_onnx(path, "onnxruntime", threads)
         _log.warning("%s runs in ONNX Runtime: %s", path, error.message)
         return engine
 

@@ -33,11 +33,13 @@ class VideoSource(Source):
     and counted in `damage`, as are pictures that show the corruption, and an ending that comes too early. The
     constructor decodes the first picture, so that a file that holds none raises SourceError there.
 
+    threads: of the decoder; 0 is one for each core of the machine.
+
     `close` may come from another thread: the iteration ends with the picture that is being decoded, or, when a network
     source is silent, after `ffmpeg.NETWORK_TIMEOUT` seconds at most.
     """
 
-    def __init__(self, location: Path | str) -> None:
+    def __init__(self, location: Path | str, *, threads: int = 0) -> None:
         self._name = str(location)
         self._live = isinstance(location, str) and location.partition("://")[0].lower() in _LIVE_SCHEMES
         self._corrupt_packets = 0
@@ -55,12 +57,14 @@ class VideoSource(Source):
             stream = _video_stream(self._container, self._name)
             # Decoding frames in parallel holds one back per thread, which a live picture cannot wait for.
             stream.thread_type = "SLICE" if self._live else "AUTO"
+            stream.codec_context.thread_count = threads
             self._read_picture = PictureReader(stream.sample_aspect_ratio or Fraction(1))
             self._tick = stream.time_base or Fraction(1, 90_000)
             self._fps = stream.average_rate or stream.guessed_rate
             self._frame_ticks = round(1 / (self._fps or _USUAL_FPS) / self._tick)
             self._timeline = Timeline(None if self._live else stream.start_time, self._frame_ticks)
             self._stated = _Stated.by(self._container, stream)
+            self._stream = stream
             self._decoded = self._decode(stream)
             self._first = next(self._decoded, None)
             if self._first is None:
