@@ -54,7 +54,7 @@ class VideoSource(Source):
             location = str(location.absolute())
         self._container = open_input(location, self._name)
         try:
-            stream = _video_stream(self._container, self._name)
+            stream = video_stream(self._container, self._name)
             # Decoding frames in parallel holds one back per thread, which a live picture cannot wait for.
             stream.thread_type = "SLICE" if self._live else "AUTO"
             stream.codec_context.thread_count = threads
@@ -191,7 +191,8 @@ class _Stated:
         return cls(stream.frames, None, False)
 
 
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The stream whose pictures are the video: no cover picture. Raises SourceError where there is none."""
     if container.format.name == "tty":  # FFmpeg plays text files as terminal art
         raise SourceError(f"{name} is a text file", "expected a video file")
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
