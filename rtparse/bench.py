@@ -174,7 +174,7 @@ def _one_in_flight(parser: Parser, letterbox: Letterbox) -> Iterator[Callable[[F
     if not isinstance(parser.engine, FrameEngine):
         yield parser
         return
-    with parser.engine.frame_path(letterbox.network_hw, depth=1) as path:
+    with parser.engine.frame_path(letterbox.network_hw, depth=1, smooth=0) as path:
         yield lambda frame: path.submit([(frame.image, letterbox)]).result()
 
 

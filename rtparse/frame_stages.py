@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ DEPTH = 3
 
 
 class FrameStages(Closing):
-    """Sends batches of frames up, and takes their labels down, each in a thread of a `Pipeline`.
+    """Sends batches of frames up, and takes their labels down, each in one thread of a `Pipeline`.
 
     There is one path for each size of the network's input, made when its first frame comes. Belongs to one stream.
     """
@@ -38,19 +39,26 @@ class FrameStages(Closing):
         parsing: Callable[[Frame, NDArray[np.uint8]], Parsing],
         *,
         live: bool = False,
+        smooth: float = 0.0,
+        shown: Callable[[Frame], NDArray[np.uint8]] = attrgetter("image"),
     ) -> None:
-        """letterbox: of a frame's size. parsing: of a frame and its labels.
+        """letterbox: of a frame's size. parsing: of a frame and its labels. smooth: as for `Parser`.
 
+        shown: the pixels of a frame that lie in its letterbox.
         live: one batch at a time, for the lowest latency; otherwise some are sent ahead of the one that is waited for.
         """
         self._engine = engine
         self._letterbox = letterbox
+        self._shown = shown
         self._parsing = parsing
         self._live = live
+        self._smooth = smooth
+        self._sizes: dict[int, tuple[int, int]] = {}  # of the network's input, of each source's last frame
         self._paths: dict[tuple[int, int], FramePath] = {}
         self._lock = Lock()
         self._closed = False
-        self.stages = [Stage(self._send, 1 if live else DEPTH - 1), Stage(self._receive)]
+        # One thread sends, so that a source's frames are smoothed in their order.
+        self.stages = [Stage(self._send, waiting=1 if live else DEPTH - 1), Stage(self._receive)]
 
     def close(self) -> None:
         """Wait for what is on the way and free it; whoever still sends or receives gets an EngineError."""
@@ -62,8 +70,14 @@ class FrameStages(Closing):
 
     def _send(self, frames: list[Frame]) -> list[_Sent]:
         """Frames of one input size."""
-        given = [(frame.image, self._letterbox(frame.size_hw)) for frame in frames]
-        pending = self._path(given[0][1].network_hw).submit(given)
+        given = [(self._shown(frame), self._letterbox(frame.size_hw)) for frame in frames]
+        network_hw = given[0][1].network_hw
+        path = self._path(network_hw)
+        for frame in frames:
+            if self._sizes.get(frame.source) != network_hw:
+                path.restart(frame.source)
+                self._sizes[frame.source] = network_hw
+        pending = path.submit(given, [frame.source for frame in frames])
         return [_Sent(frame, pending) for frame in frames]
 
     def _receive(self, batch: list[_Sent]) -> list[Parsing]:
@@ -77,7 +91,9 @@ class FrameStages(Closing):
             if self._closed:
                 raise EngineError("the stream was closed", "open it again")
             if network_hw not in self._paths:
-                self._paths[network_hw] = self._engine.frame_path(network_hw, depth=1 if self._live else DEPTH)
+                self._paths[network_hw] = self._engine.frame_path(
+                    network_hw, depth=1 if self._live else DEPTH, smooth=self._smooth
+                )
             return self._paths[network_hw]
 
 

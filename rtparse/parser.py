@@ -25,6 +25,7 @@ from rtparse.pipeline import Pipeline, Stage
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, preprocess
 from rtparse.profiling import nvtx_range
+from rtparse.regions import Region, Roi
 from rtparse.smoothing import Smoother
 from rtparse.sources import Source, open_sources
 from rtparse.sources.convert import to_bgr8
@@ -61,6 +62,7 @@ class Parser(Closing):
         color: str = "bgr",
         size: Size = "auto",
         smooth: float = 0.0,
+        roi: Roi | None = None,
         palette: str | None = None,
         backend: str | None = None,
     ) -> None:
@@ -72,6 +74,8 @@ class Parser(Closing):
         size: of the network's input. "auto" follows the aspect ratio of the frames at the model's pixel budget;
             "HxW" or (height, width), multiples of 16, fixes it. Frames are letterboxed into either.
         smooth: 0 (off) to below 1, damps flicker in streams: the share of the past in a running mean of logits.
+        roi: (x, y, width, height) or "x,y,width,height" in pixels of the frame: only this part is looked at, everything
+            around it is background. None is the whole frame. A frame in which it does not lie is a UsageError.
         palette: "default" or "colorblind", the colours of overlays, labels and legends; None keeps the model's own.
         backend: what runs an .onnx file, "onnxruntime" or "openvino"; None takes the faster one for this machine, as
             `rtparse.engines.open_engine` documents.
@@ -86,6 +90,7 @@ class Parser(Closing):
             palette_rgb(palette)  # and an unknown palette
         self._color = color
         self._smooth = smooth
+        self._roi = None if roi is None else Region.of(roi)
         self._closed = False
         self._owns_engine = model is None or isinstance(model, str | Path)
         if model is None or isinstance(model, str | Path):
@@ -103,7 +108,7 @@ class Parser(Closing):
             self.close()
             raise
         budget = metadata.size_hw[0] * metadata.size_hw[1]
-        self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, fixed, budget, self.engine.sizes))
+        self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, fixed, budget, self.engine.sizes, self._roi))
         self._upsampler = lru_cache(GEOMETRIES)(Upsampler)
 
     def __call__(self, image: object) -> Parsing:
@@ -173,8 +178,15 @@ class Parser(Closing):
 
         stages = [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)]
         closing = [source.close for source in sources]
-        if self._smooth == 0 and isinstance(self.engine, FrameEngine):
-            on_gpu = FrameStages(self.engine, self._letterbox, self._labelled, live=any(live))
+        if isinstance(self.engine, FrameEngine):
+            on_gpu = FrameStages(
+                self.engine,
+                self._letterbox,
+                self._labelled,
+                live=any(live),
+                smooth=self._smooth,
+                shown=self._shown,
+            )
             stages = on_gpu.stages
             closing.append(on_gpu.close)
 
@@ -200,13 +212,17 @@ class Parser(Closing):
         self._check_open()
         return image if isinstance(image, Frame) else Frame(to_bgr8(image, self._color))
 
+    def _shown(self, frame: Frame) -> NDArray[np.uint8]:
+        """The pixels that are looked at."""
+        return frame.image if self._roi is None else self._roi.crop(frame.image)
+
     def _infer(self, frames: list[Frame]) -> list[_Inferred]:
         """Frames of one input size through the engine."""
         boxes = [self._letterbox(frame.size_hw) for frame in frames]
         batch = np.empty((len(frames), 3, *boxes[0].network_hw), np.float32)
         with nvtx_range("preprocess"):
             for frame, box, network_input in zip(frames, boxes, batch, strict=True):
-                preprocess(frame.image, box, self.engine.metadata, network_input)
+                preprocess(self._shown(frame), box, self.engine.metadata, network_input)
         with nvtx_range("engine"):
             logits = self.engine.infer(batch)
         return [_Inferred(*each) for each in zip(frames, boxes, batch, logits, strict=True)]
@@ -217,6 +233,8 @@ class Parser(Closing):
         return self._labelled(inferred.frame, labels)
 
     def _labelled(self, frame: Frame, labels: NDArray[np.uint8]) -> Parsing:
+        if self._roi is not None:
+            labels = self._roi.paste(labels, frame.size_hw)
         return Parsing(frame, labels, self.engine.metadata.classes, self._palette)
 
 
@@ -243,6 +261,12 @@ def _numbered(source: Source, number: int) -> Iterator[Frame]:
 
 
 def _letterbox(
-    fixed: tuple[int, int] | None, budget: int, sizes: tuple[tuple[int, int], ...] | None, frame_hw: tuple[int, int]
+    fixed: tuple[int, int] | None,
+    budget: int,
+    sizes: tuple[tuple[int, int], ...] | None,
+    roi: Region | None,
+    frame_hw: tuple[int, int],
 ) -> Letterbox:
-    return Letterbox.fit(frame_hw, fixed or network_size(frame_hw, budget, sizes))
+    """Of what is looked at of a frame. Raises UsageError for a frame in which the region does not lie."""
+    shown_hw = frame_hw if roi is None else roi.inside(frame_hw).size_hw
+    return Letterbox.fit(shown_hw, fixed or network_size(shown_hw, budget, sizes))

@@ -36,10 +36,14 @@ _log = logging.getLogger("rtparse")
 
 @dataclass(frozen=True)
 class Stage:
-    """work: from a batch, a list, to the list of its results. With more than one worker it must be thread-safe."""
+    """work: from a batch, a list, to the list of its results. With more than one worker it must be thread-safe.
+
+    waiting: batches of results that may wait for the next stage; 0 for as many as there are workers.
+    """
 
     work: Callable[[list[Any]], list[Any]]
     workers: int = 1
+    waiting: int = 0
 
 
 class Pipeline(Closing, Generic[Item]):
@@ -47,7 +51,7 @@ class Pipeline(Closing, Generic[Item]):
 
     Threads start with the first result asked for. They have ended when `close` returns: at the end of all inputs, after
     an exception, on leaving the `with` block, when the pipeline is dropped. No more batches wait before a stage than
-    the stage before it has workers, so memory is bounded and what a slow consumer sees is fresh.
+    the stage before it has workers, or says, so memory is bounded and what a slow consumer sees is fresh.
 
     An input that raises ends alone: the others go on, and the first such error is raised at the end of all. What a
     stage raises ends everything, after the results of the batches before it.
@@ -78,7 +82,7 @@ class Pipeline(Closing, Generic[Item]):
         self._readers: list[Thread] = []
         self._workers: list[Thread] = []
         self._lanes: Lanes[Any] = Lanes(live or [False] * len(inputs), batch)
-        self._channels: list[Channel[Future[list[Any]]]] = [Channel(stage.workers) for stage in stages]
+        self._channels: list[Channel[Future[list[Any]]]] = [Channel(stage.waiting or stage.workers) for stage in stages]
         self._results: deque[Item] = deque()
         self._ended: dict[int, BaseException | None] = {}
         self._started = False

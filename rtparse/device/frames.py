@@ -19,6 +19,7 @@ from rtparse.device.kernels import Compiler, Kernels
 from rtparse.device.memory import DeviceBuffer, HostBuffer
 from rtparse.device.network import DeviceNetwork, largest
 from rtparse.device.seats import Passage, Seat, Wanted
+from rtparse.device.smoothing import RunningMean
 from rtparse.device.streams import Event, Stream
 from rtparse.errors import DeviceError, EngineError, UsageError
 from rtparse.kernels.frames import blend_palette
@@ -58,10 +59,10 @@ class FramePath(Closing):
         (parsed,) = pending.result()                    # waits for this one
 
     A batch takes one upload and at most two downloads a frame, and the host waits for one event. The labels are those
-    of `preprocess`, `Engine.infer` and `Upsampler`, but for ties and the network's own rounding.
+    of `preprocess`, `Engine.infer`, `Smoother` and `Upsampler`, but for ties and the network's own rounding.
 
     Thread-safe: batches are computed in the order in which they were submitted, results may be taken in any order and
-    from any thread. Nothing is allocated once the sizes have been seen. It owns the network and closes it.
+    from any thread. Nothing is allocated once the sizes and sources have been seen. It owns the network and closes it.
     """
 
     def __init__(
@@ -73,17 +74,21 @@ class FramePath(Closing):
         depth: int = 3,
         labels: bool = True,
         overlay: Overlay | None = None,
+        smooth: float = 0.0,
         compiler: Compiler = compile_kernel,
     ) -> None:
         """depth: batches on the way at once. 1 is for the lowest latency: one stream, in which nothing waits.
 
-        labels, overlay: what comes down.
+        labels, overlay: what comes down. smooth: strength of a `Smoother` for each source.
         Raises DeviceMemoryError, MissingDependencyError without NVRTC, DeviceError.
         """
         self._device = device
         self._network = network
         self._profiles = {profile.size_hw: profile.batch for profile in network.profiles}
         self._runs: dict[tuple[int, ...], _Run] = {}
+        self._smooth = smooth
+        self._means: dict[tuple[int, tuple[int, int]], RunningMean] = {}
+        self._going_on: dict[int, tuple[int, int]] = {}  # sources, and the size that their last frame had
         self._lock = Lock()
         self._closed = False
         self._free: SimpleQueue[_Slot | None] = SimpleQueue()
@@ -98,7 +103,7 @@ class FramePath(Closing):
                 if depth == 1
                 else (stack.enter_context(Stream(device)), stack.enter_context(Stream(device)))
             )
-            kernels = stack.enter_context(Kernels(device, compiler))
+            self._kernels = kernels = stack.enter_context(Kernels(device, compiler))
             palette = None
             if overlay is not None:
                 table = stack.enter_context(DeviceBuffer(device, (256, 4), np.uint8))
@@ -114,11 +119,13 @@ class FramePath(Closing):
         for slot in self._slots:
             self._free.put(slot)
 
-    def submit(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> Pending:
+    def submit(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]], sources: Sequence[int] = ()) -> Pending:
         """Send a batch on its way; it is copied first and may change afterwards.
 
         frames: images (H, W, 3) uint8 BGR of `letterbox.frame_hw`, with letterboxes of one `network_hw` of the
             network's profiles, and no more than its largest batch.
+        sources: where smoothing, which source each frame comes from, 0 for all where left out; those of a source are
+            submitted in their order.
         Waits while `depth` batches are on the way whose results were not taken. Raises UsageError for another batch,
         EngineError.
         """
@@ -131,12 +138,18 @@ class FramePath(Closing):
                 raise _closed()
             try:
                 with self._device.current():  # once for all that follows
-                    passages = self._enqueue(slot, network_hw, frames)
+                    passages = self._enqueue(slot, network_hw, frames, sources or (0,) * len(frames))
             except BaseException:
                 self._settle()
                 self._free.put(slot)
                 raise
         return Pending(slot, passages, self._free.put)
+
+    def restart(self, source: int) -> None:
+        """Let the running mean of a source start anew with its next frame, because others of its frames went another
+        way."""
+        with self._lock:
+            self._going_on.pop(source, None)
 
     def close(self) -> None:
         """Wait for what is on the way and free everything. Results that were not taken are lost."""
@@ -148,6 +161,8 @@ class FramePath(Closing):
         self._settle()
         for slot in self._slots:
             slot.shut()
+        for mean in self._means.values():
+            mean.close()
         self._closing.close()
 
     def _check(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> tuple[int, int]:
@@ -168,13 +183,20 @@ class FramePath(Closing):
         return network_hw
 
     def _enqueue(
-        self, slot: _Slot, network_hw: tuple[int, int], frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]
+        self,
+        slot: _Slot,
+        network_hw: tuple[int, int],
+        frames: Sequence[tuple[NDArray[np.uint8], Letterbox]],
+        sources: Sequence[int],
     ) -> list[Passage]:
         fewest = self._profiles[network_hw][0]
         run = self._run((max(len(frames), fewest), 3, *network_hw))
+        means = [self._mean(source, network_hw, run.logits[0]) for source in sources] if self._smooth else []
         passages = [
             seat.passage(letterbox, given, logits)
-            for seat, (_, letterbox), given, logits in zip(slot.seats, frames, run.given, run.logits, strict=False)
+            for seat, (_, letterbox), given, logits in zip(
+                slot.seats, frames, run.given, [mean.array for mean in means] or run.logits, strict=False
+            )
         ]
         with nvtx_range("upload"):
             for passage, (image, _) in zip(passages, frames, strict=True):
@@ -186,6 +208,10 @@ class FramePath(Closing):
                 passage.normalize(self._compute)
         with nvtx_range("engine"):
             self._replays.do(run.shape, run.work)
+        with nvtx_range("smooth"):
+            for source, mean, given, logits in zip(sources, means, run.given, run.logits, strict=False):
+                mean.update(self._compute, given, logits, anew=self._going_on.get(source) != network_hw)
+                self._going_on[source] = network_hw
         with nvtx_range("postprocess"):
             for passage in passages:
                 for launch in passage.finish:
@@ -193,8 +219,8 @@ class FramePath(Closing):
         with nvtx_range("download"):
             self._order(self._compute, self._down, slot.computed)
             for passage in passages:
-                for target, source in passage.downloads:
-                    self._down.download(target, source)
+                for target, result in passage.downloads:
+                    self._down.download(target, result)
             self._down.record(slot.done)
         return passages
 
@@ -210,6 +236,12 @@ class FramePath(Closing):
                 shape, work, [given[i] for i in range(shape[0])], [logits[i] for i in range(shape[0])]
             )
         return self._runs[shape]
+
+    def _mean(self, source: int, network_hw: tuple[int, int], logits: DeviceArray) -> RunningMean:
+        key = (source, network_hw)
+        if key not in self._means:
+            self._means[key] = RunningMean(self._kernels, self._smooth, logits.shape)
+        return self._means[key]
 
     @staticmethod
     def _order(first: Stream, then: Stream, event: Event) -> None:

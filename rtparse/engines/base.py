@@ -49,8 +49,10 @@ class Engine(Closing, Protocol):
 class FrameEngine(Protocol):
     """An engine on a GPU that frames can pass from their pixels to their labels without coming back in between."""
 
-    def frame_path(self, network_hw: tuple[int, int], *, depth: int) -> FramePath:
+    def frame_path(self, network_hw: tuple[int, int], *, depth: int, smooth: float) -> FramePath:
         """The way of frames whose network input has that size, with so many batches on the way at once.
+
+        smooth: strength of a `rtparse.smoothing.Smoother` for each source; 0 is off.
 
         The caller closes it. Thread-safe. Raises EngineError for a size that is not on offer or an engine that is
         closed, DeviceMemoryError.

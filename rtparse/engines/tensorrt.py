@@ -66,6 +66,7 @@ class TensorRTEngine(Engine):
         depth: int = 3,
         labels: bool = True,
         overlay: Overlay | None = None,
+        smooth: float = 0.0,
         compiler: Compiler = compile_kernel,
     ) -> FramePath:
         """The way of frames through this engine without leaving the GPU; see `FramePath` for what it takes and raises.
@@ -83,6 +84,7 @@ class TensorRTEngine(Engine):
                 depth=depth,
                 labels=labels,
                 overlay=overlay,
+                smooth=smooth,
                 compiler=compiler,
             )
             self._paths.add(path)

@@ -55,7 +55,13 @@ class TorchCudaEngine(TorchEngine):
         self._paths: WeakSet[FramePath] = WeakSet()
 
     def frame_path(
-        self, network_hw: tuple[int, int], *, depth: int = 3, labels: bool = True, overlay: Overlay | None = None
+        self,
+        network_hw: tuple[int, int],
+        *,
+        depth: int = 3,
+        labels: bool = True,
+        overlay: Overlay | None = None,
+        smooth: float = 0.0,
     ) -> FramePath:
         """The way of frames through this engine; see `FramePath`. Closed by the caller, or with the engine."""
         check_size(network_hw, self.sizes)
@@ -65,7 +71,9 @@ class TorchCudaEngine(TorchEngine):
             if self._gpu is None:
                 self._gpu, self._half = Device(), half_precision(self._model)
             network = TorchNetwork(self._half, len(self.metadata.classes), network_hw, BATCH)
-            path = FramePath(self._gpu, network, self.metadata, depth=depth, labels=labels, overlay=overlay)
+            path = FramePath(
+                self._gpu, network, self.metadata, depth=depth, labels=labels, overlay=overlay, smooth=smooth
+            )
             self._paths.add(path)
             return path
 

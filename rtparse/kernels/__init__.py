@@ -26,6 +26,7 @@ MACROS: dict[str, dict[str, tuple[str, ...]]] = {
     "upsample_argmax": {"RTPARSE_T": TYPES},
     "running_mean": {"RTPARSE_T": TYPES},
     "thumbnail": {"RTPARSE_T": TYPES},
+    "scene_cut": {},
     "blend": {},
 }
 """For each kernel, the macros that it is built with and the values they have."""

@@ -1,4 +1,4 @@
-"""Launches of the kernels that every frame passes: letterbox_normalize, running_mean, upsample_argmax, blend.
+"""Launches of the kernels that frames pass: letterbox_normalize, those that smooth, upsample_argmax, blend.
 
 All addresses are device addresses; what lies there belongs to the caller. Sizes, pitches and element counts stay below
 2**31. Every kernel runs on one frame: in a batch, pass the address of the sample.
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from rtparse.kernels.launch import BLOCK, Argument, Launch, ceil_div
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
-from rtparse.smoothing import THUMBNAIL_SIDE
+from rtparse.smoothing import CUT_DISTANCE, THUMBNAIL_SIDE
 
 _pointer, _int, _float = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
+
+THUMBNAIL_ROWS = 3 * THUMBNAIL_SIDE
+"""Of the three channels."""
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
@@ -123,16 +126,46 @@ def thumbnail(dtype: str, network_input: int, network_hw: tuple[int, int], outpu
     )
 
 
-def running_mean(dtype: str, logits: int, mean: int, count: int, strength: float) -> Launch:
+def scene_cut(thumbnail: int, before: int, distances: int) -> Launch:
+    """How far each row of a thumbnail is from the one before, at `distances` (48,) float32; it replaces that one.
+
+    thumbnail, before: (3, 16, 16) float32. It compares with what lies there: of a first frame that means nothing.
+    """
+    return Launch(
+        "scene_cut",
+        (),
+        (ceil_div(THUMBNAIL_ROWS, BLOCK), 1, 1),
+        (
+            _pointer(thumbnail),
+            _pointer(before),
+            _int(THUMBNAIL_ROWS),
+            _int(THUMBNAIL_SIDE),
+            _pointer(distances),
+        ),
+    )
+
+
+def running_mean(dtype: str, logits: int, mean: int, count: int, strength: float, distances: int = 0) -> Launch:
     """mean = strength * mean + (1 - strength) * logits, in place, of `count` values: logits `dtype`, mean float32.
 
-    At strength 0 the mean becomes the logits, whatever it held: so it starts anew.
+    At strength 0 the mean becomes the logits, whatever it held: so it starts anew. It does so too at a scene cut, which
+    `distances` tell as `scene_cut` leaves them; at 0 there are no cuts.
     """
+    limit = CUT_DISTANCE * THUMBNAIL_ROWS * THUMBNAIL_SIDE
     return Launch(
         "running_mean",
         (dtype,),
         (ceil_div(count, BLOCK), 1, 1),
-        (_pointer(logits), _pointer(mean), _int(count), _float(strength), _float(1 - strength)),
+        (
+            _pointer(logits),
+            _pointer(mean),
+            _int(count),
+            _float(strength),
+            _float(1 - strength),
+            _pointer(distances),
+            _int(THUMBNAIL_ROWS if distances else 0),
+            _float(limit),
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from rtparse.kernels.frames import (
     blend_palette,
     letterbox_normalize,
     running_mean,
+    scene_cut,
     thumbnail,
     upsample_argmax,
 )
@@ -78,12 +79,18 @@ def _upsample_argmax(dtype: str) -> tuple[Prepare, Tensor]:
 
 def _running_mean(dtype: str) -> tuple[Prepare, Tensor]:
     logits, mean = _normal(20, *GRID_HW).to(DTYPES[dtype]), _normal(20, *GRID_HW, seed=1)
-    return lambda at: running_mean(dtype, at(logits), at(mean), mean.numel(), 0.7), mean
+    distances = torch.full((48,), 3.9)  # nearly a cut
+    return lambda at: running_mean(dtype, at(logits), at(mean), mean.numel(), 0.7, at(distances)), mean
 
 
 def _thumbnail(dtype: str) -> tuple[Prepare, Tensor]:
     planes, small = _normal(3, *NETWORK_HW).to(DTYPES[dtype]), torch.zeros(3, 16, 16)
     return lambda at: thumbnail(dtype, at(planes), NETWORK_HW, at(small)), small
+
+
+def _scene_cut() -> tuple[Prepare, Tensor]:
+    small, changed = _normal(3, 16, 16), torch.cat([_normal(3 * 16 * 16, seed=1), torch.zeros(48)])
+    return lambda at: scene_cut(at(small), at(changed), at(changed) + 4 * small.numel()), changed
 
 
 def _blend() -> tuple[Prepare, Tensor]:
@@ -124,6 +131,7 @@ def launch_of() -> Callable[[str, Variant], tuple[Prepare, Tensor]]:
         "upsample_argmax": _upsample_argmax,
         "running_mean": _running_mean,
         "thumbnail": _thumbnail,
+        "scene_cut": _scene_cut,
         "blend": _blend,
     }
     return lambda kernel, variant: makers[kernel](*variant)

@@ -67,7 +67,7 @@ def to_cpp(ptx: str) -> str:
 
 
 def _statement(text: str) -> str:
-    if not text:
+    if not text or text.startswith(".pragma"):
         return ""
     if text.endswith(":"):
         return f"{text[1:]};"
@@ -131,6 +131,8 @@ def _instruction(opcode: str, operands: str) -> str:
         return f"{to}(f{name}f({seen[0]}, {seen[1]}));"
     if name in ("min", "max"):
         return f"{to}(std::{name}({seen[0]}, {seen[1]}));"
+    if name == "neg":
+        return f"{to}(-{seen[0]});"
     if name == "rcp":
         return f"{to}(1.0f / {seen[0]});"
     wide = {"s32": "s64", "u32": "u64", "s16": "s32", "u16": "u32"}[kind] if "wide" in suffixes else kind

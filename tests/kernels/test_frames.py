@@ -29,6 +29,7 @@ from rtparse.kernels.frames import (
     blend_palette,
     letterbox_normalize,
     running_mean,
+    scene_cut,
     thumbnail,
     upsample_argmax,
 )
@@ -338,6 +339,29 @@ def test_the_thumbnail_is_the_smoothers(run_on_host: RunOnHost, network_hw: tupl
     found = np.full((3, 16, 16), np.nan, np.float32)
     run_on_host(thumbnail("float", planes.ctypes.data, network_hw, found.ctypes.data))
     np.testing.assert_allclose(found, _thumbnail(planes), rtol=0, atol=1e-6)
+
+
+def test_cuts_are_the_smoothers(run_on_host: RunOnHost, walk: list[NDArray[np.uint8]]) -> None:
+    """A person who walks is no cut; another picture, or a dark one, is."""
+    shots = [*walk, *(255 - image for image in walk[:2]), *(image // 3 for image in walk[:2])]
+    box = Letterbox.fit(walk[0].shape[:2], NETWORK_HW)
+    smoother, cuts = Smoother(0.7), []
+    mean, small, before = np.empty((20, *LOGITS_HW), np.float32), *np.full((2, 3, 16, 16), np.nan, np.float32)
+    distances = np.full(48, np.nan, np.float32)
+    for number, image in enumerate(shots):
+        planes, logits = preprocess(image, box, ModelMetadata()), people(LOGITS_HW, number)
+        expected = smoother(planes, logits)
+        run_on_host(thumbnail("float", planes.ctypes.data, NETWORK_HW, small.ctypes.data))
+        run_on_host(scene_cut(small.ctypes.data, before.ctypes.data, distances.ctypes.data))
+        np.testing.assert_array_equal(before, small)
+        strength = 0.7 if number else 0
+        run_on_host(
+            running_mean("float", logits.ctypes.data, mean.ctypes.data, mean.size, strength, distances.ctypes.data)
+        )
+        np.testing.assert_allclose(mean, expected, rtol=0, atol=4e-6)
+        if expected is logits:
+            cuts.append(number)
+    assert cuts == [0, len(walk), len(walk) + 2]
 
 
 def run_blend(

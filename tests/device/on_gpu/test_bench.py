@@ -34,10 +34,10 @@ class HalvingEngine(Engine):
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return logits_of(batch)
 
-    def frame_path(self, network_hw: tuple[int, int], *, depth: int) -> FramePath:
+    def frame_path(self, network_hw: tuple[int, int], *, depth: int, smooth: float) -> FramePath:
         self.paths.append((network_hw, depth))
         network = Halving(self._device, self._compiler, (Profile(network_hw, (1, 1, 1)),), "float32")
-        return FramePath(self._device, network, self.metadata, depth=depth, compiler=self._compiler)
+        return FramePath(self._device, network, self.metadata, depth=depth, smooth=smooth, compiler=self._compiler)
 
     def close(self) -> None:
         pass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from halving import Halving, logits_of
+from numpy.typing import NDArray
 
 from rtparse.classes import CLASSES, PALETTE_RGB
 from rtparse.device import Device
@@ -24,6 +25,7 @@ from rtparse.pipeline import Pipeline
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, preprocess
 from rtparse.sidecar import Profile
+from rtparse.smoothing import Smoother
 
 if TYPE_CHECKING:
     from standin_driver import StandIn
@@ -38,10 +40,10 @@ class HalvingEngine:
         self._compiler = compiler
         self.opened: list[tuple[tuple[int, int], int]] = []
 
-    def frame_path(self, network_hw: tuple[int, int], *, depth: int) -> FramePath:
+    def frame_path(self, network_hw: tuple[int, int], *, depth: int, smooth: float) -> FramePath:
         self.opened.append((network_hw, depth))
         network = Halving(self._device, self._compiler, (Profile(network_hw, (1, 1, 4)),), "float32")
-        return FramePath(self._device, network, METADATA, depth=depth, compiler=self._compiler)
+        return FramePath(self._device, network, METADATA, depth=depth, smooth=smooth, compiler=self._compiler)
 
 
 @pytest.fixture
@@ -97,6 +99,64 @@ def test_sources_of_several_shapes_share_the_gpu(engine: HalvingEngine) -> None:
             seen[parsed.frame.source].append(parsed.frame.index)
     assert list(seen.values()) == [list(range(8))] * 3
     assert sorted(engine.opened) == [(LANDSCAPE, 3), (PORTRAIT, 3)]
+
+
+def shots(source: int, shapes: list[tuple[int, int]], length: int = 4) -> Iterator[Frame]:
+    """Shots of these heights and widths, each of one picture that flickers."""
+    for number, (height, width) in enumerate(shapes):
+        rng = np.random.default_rng((source, number))
+        still = rng.integers(40, 200, (height // 4, width // 4, 3)).repeat(4, 0).repeat(4, 1)
+        for index in range(number * length, (number + 1) * length):
+            noise = rng.integers(-15, 16, (height // 4, width // 4, 3)).repeat(4, 0).repeat(4, 1)
+            yield Frame((still + noise).astype(np.uint8), index=index, source=source)
+
+
+class OnCpu:
+    """Labels of one source's frames in order, as the CPU makes them; which of them began a mean."""
+
+    def __init__(self, strength: float) -> None:
+        self._smooth = Smoother(strength)
+        self.began: list[int] = []
+
+    def __call__(self, frame: Frame) -> NDArray[np.uint8]:
+        box = letterbox(frame.size_hw)
+        planes = preprocess(frame.image, box, METADATA)
+        logits = logits_of(planes[None])[0]
+        smoothed = self._smooth(planes, logits)
+        if smoothed is logits:
+            self.began.append(frame.index)
+        return Upsampler(box, logits.shape[1:])(smoothed)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(36, 64)] * 3,  # scene cuts
+        [(36, 64), (64, 36), (36, 64)],  # another size, and back
+        [(36, 64), (40, 64), (36, 64)],  # another size, but not for the network
+    ],
+)
+def test_smoothing_is_the_cpus(engine: HalvingEngine, live: bool, shapes: list[tuple[int, int]]) -> None:
+    on_cpu, plain = OnCpu(0.8), OnCpu(0)
+    changed = []
+    with pipeline(FrameStages(engine, letterbox, parsing, live=live, smooth=0.8), shots(0, shapes)) as results:
+        for parsed in results:
+            expected = on_cpu(parsed.frame)
+            assert (parsed.labels == expected).mean() > 0.99
+            changed.append((plain(parsed.frame) != expected).mean())
+    assert on_cpu.began == [0, 4, 8]
+    assert max(changed) > 0.03  # it would show
+
+
+def test_each_source_has_its_own_mean(engine: HalvingEngine) -> None:
+    shapes = [[(36, 64)] * 2, [(36, 64), (64, 36)], [(40, 64)] * 2]
+    on_cpu = [OnCpu(0.8) for _ in shapes]
+    inputs = [shots(source, each) for source, each in enumerate(shapes)]
+    with pipeline(FrameStages(engine, letterbox, parsing, smooth=0.8), *inputs, batch=4) as results:
+        for parsed in results:
+            assert (parsed.labels == on_cpu[parsed.frame.source](parsed.frame)).mean() > 0.99
+    assert [each.began for each in on_cpu] == [[0, 4]] * 3
 
 
 def test_leaving_early_frees_everything(engine: HalvingEngine, standin: StandIn) -> None:

@@ -141,17 +141,25 @@ def test_a_wait_that_is_missing_shows_in_the_labels(
 
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize(
-    ("labels", "overlay", "downloads", "launches"),
+    ("labels", "overlay", "smooth", "downloads", "launches"),
     [
-        (True, False, 1, 2),
-        (False, True, 1, 3),
-        (True, True, 2, 3),
+        (True, False, 0, 1, 2),
+        (False, True, 0, 1, 3),
+        (True, True, 0, 2, 3),
+        (True, False, 0.5, 1, 5),  # whether the scene was cut is not asked by the host
     ],
 )
 def test_a_frame_costs_what_it_must(
-    make_path: MakePath, standin: StandIn, depth: int, labels: bool, overlay: bool, downloads: int, launches: int
+    make_path: MakePath,
+    standin: StandIn,
+    depth: int,
+    labels: bool,
+    overlay: bool,
+    smooth: float,
+    downloads: int,
+    launches: int,
 ) -> None:
-    path = make_path(depth=depth, labels=labels, overlay=Overlay(PALETTE_RGB) if overlay else None)
+    path = make_path(depth=depth, labels=labels, overlay=Overlay(PALETTE_RGB) if overlay else None, smooth=smooth)
     frames = mixed(6)
     for given in frames * depth:
         path.submit([given]).result()
@@ -274,7 +282,8 @@ def test_closing_wakes_who_waits_for_a_place(make_path: MakePath) -> None:
 def use_it(compiler: Compiler) -> float:
     with Device() as device:
         network = Halving(device, compiler, PROFILES[:1], "float32")
-        with FramePath(device, network, METADATA, overlay=Overlay(PALETTE_RGB), compiler=compiler) as path:
+        options: dict[str, Any] = {"overlay": Overlay(PALETTE_RGB), "smooth": 1e-9, "compiler": compiler}
+        with FramePath(device, network, METADATA, **options) as path:
             return min(stream_through(path, mixed(2), ahead=2))
 
 
