@@ -1,0 +1,218 @@
+"""Which videos: files, folders, patterns, lists, columns of tables; on disk or on any file system of fsspec."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import posixpath
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from fsspec.implementations.local import LocalFileSystem
+
+from rtparse.batch.job import Video
+from rtparse.batch.store import brief, open_filesystem
+from rtparse.errors import RtparseError, SourceError, UsageError
+
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()
+)
+"""What is taken from folders; a file that is named is taken whatever it is called."""
+LIST_SUFFIXES = (".txt", ".lst")
+TABLE_SUFFIXES = (".parquet", ".csv")
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def find_videos(inputs: Iterable[str], column: str = "path") -> list[Video]:
+    """The videos that the inputs name, each once, in the order given; those of a folder or pattern sorted.
+
+    inputs: a video; a folder, of which all videos below it; a pattern with *, ? or **; a .txt or .lst file with a line
+        for each video; a .parquet or .csv file whose `column` names them. What a list or table names is not looked up
+        here: a video that is missing fails by itself.
+
+    Raises UsageError for what does not exist or names no video, SourceError for what cannot be read.
+    """
+    found: dict[str, Video] = {}
+    for given in inputs:
+        named = 0
+        for uri, version in _expand(given, column):
+            named += 1
+            found.setdefault(uri, Video(uri, folder_name(uri), version))
+        if not named:
+            raise UsageError(f"there is no video in {given}", "expected names like a.mp4, b.mkv")
+    names = {video.name: video.uri for video in found.values()}
+    if len(names) < len(found):
+        twice = next(video for video in found.values() if names[video.name] != video.uri)
+        raise UsageError(f"{twice.uri} and {names[twice.name]} would get one folder {twice.name}", "rename one of them")
+    return list(found.values())
+
+
+def folder_name(uri: str) -> str:
+    """A name that is the same in every run and of no other URI: the file's, and 12 hexadecimal digits of a hash."""
+    path = urlsplit(uri).path if "://" in uri else uri
+    stem = posixpath.splitext(posixpath.basename(path.rstrip("/")))[0]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
+    return f"{plain or 'video'}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
+
+
+class Fetcher:
+    """Brings videos to this machine; one process' own. The last one that came over a network is kept until the next.
+
+    So the parts of one long video that the same worker gets are fetched once.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, tempfile.TemporaryDirectory[str], Path] | None = None
+
+    def fetch(self, uri: str) -> Path:
+        """A local path of the video, valid until the next call. Raises SourceError."""
+        filesystem, path = _filesystem(uri)
+        if isinstance(filesystem, LocalFileSystem):
+            if not Path(path).is_file():
+                raise SourceError(f"there is no file {path}", "check the path, on this worker's machine")
+            return Path(path)
+        if self._kept and self._kept[0] == uri:
+            return self._kept[2]
+        self.close()
+        folder = tempfile.TemporaryDirectory(prefix="rtparse-")
+        local = Path(folder.name, f"video{Path(path).suffix[:10]}")
+        try:
+            with _read_errors(uri):
+                filesystem.get_file(path, str(local))
+        except BaseException:
+            folder.cleanup()
+            raise
+        self._kept = (uri, folder, local)
+        return local
+
+    def close(self) -> None:
+        """Remove what was kept."""
+        if self._kept:
+            self._kept[1].cleanup()
+            self._kept = None
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Path | BinaryIO]:
+    """A video for a look at its packets: a local path, or a file that reads over the network what it is asked for."""
+    filesystem, path = _filesystem(uri)
+    if isinstance(filesystem, LocalFileSystem):
+        yield Path(path)
+        return
+    with _read_errors(uri), filesystem.open(path, "rb") as file:
+        yield file
+
+
+def _expand(given: str, column: str) -> Iterator[tuple[str, str]]:
+    """URIs, and their versions where those are to be had without asking for each."""
+    filesystem, path = open_filesystem(given)
+    local = isinstance(filesystem, LocalFileSystem)
+    suffix = posixpath.splitext(path)[1].lower()
+    if _PATTERN.search(path) and not (local and Path(path).exists()):
+        with _read_errors(given):
+            matches = filesystem.glob(path, detail=True)
+        yield from _files(filesystem, matches, any_suffix=True)
+        return
+    if suffix in LIST_SUFFIXES or suffix in TABLE_SUFFIXES:
+        with _read_errors(given):
+            content = filesystem.cat_file(path)
+        names = _lines(content) if suffix in LIST_SUFFIXES else _column(content, suffix, column, given)
+        base = posixpath.dirname(path)
+        for name in names:
+            yield from _named(name, base if local else None)
+        return
+    with _read_errors(given):
+        try:
+            about = filesystem.info(path)
+        except FileNotFoundError:
+            raise UsageError(f"there is no file or folder {given}", "check the path") from None
+        if about["type"] != "directory":
+            yield _uri(filesystem, about["name"]), _version(about)
+            return
+        below = filesystem.find(path, detail=True)
+    yield from _files(filesystem, below, any_suffix=False)
+
+
+def _files(filesystem: Any, found: dict[str, dict[str, Any]], *, any_suffix: bool) -> Iterator[tuple[str, str]]:
+    for name, about in sorted(found.items()):
+        parts = Path(name).parts
+        hidden = any(part.startswith(".") for part in parts[-1:])
+        if about["type"] == "directory" or hidden:
+            continue
+        if any_suffix or posixpath.splitext(name)[1].lower() in VIDEO_SUFFIXES:
+            yield _uri(filesystem, name), _version(about)
+
+
+def _named(name: str, base: str | None) -> Iterator[tuple[str, str]]:
+    """What a list or table names; a relative path counts from the folder of the list."""
+    if "://" in name:
+        yield name, ""
+        return
+    path = Path(base or ".", name).absolute()
+    try:
+        about = path.stat()
+    except OSError:
+        yield str(path), ""
+    else:
+        yield str(path), f"{about.st_size}-{about.st_mtime_ns}"
+
+
+def _uri(filesystem: Any, name: str) -> str:
+    return str(name) if isinstance(filesystem, LocalFileSystem) else str(filesystem.unstrip_protocol(name))
+
+
+def _version(about: dict[str, Any]) -> str:
+    """Of what a file system tells of a file: its length, and what changes when it is written."""
+    if "ino" in about and "mtime" in about:  # the local one, whose time is a float
+        return f"{about['size']}-{Path(about['name']).stat().st_mtime_ns}"
+    changed = next(
+        (about[name] for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if about.get(name)), ""
+    )
+    return f"{about.get('size') or ''}-{changed}".strip('-"')
+
+
+def _lines(content: bytes) -> list[str]:
+    lines = (line.strip() for line in content.decode("utf-8-sig", "surrogateescape").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _column(content: bytes, suffix: str, column: str, given: str) -> list[str]:
+    if suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        columns = list(reader.fieldnames or [])
+        values = [row[column] for row in reader] if column in columns else []
+    else:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(io.BytesIO(content))
+        columns = table.column_names
+        values = table.column(column).to_pylist() if column in columns else []
+    if column not in columns:
+        raise UsageError(f"{given} has no column {column!r}", f"choose with --column: {', '.join(columns)}")
+    return [str(value) for value in values if value]
+
+
+def _filesystem(uri: str) -> tuple[Any, str]:
+    """For a worker: what cannot be opened is the video's failure, not a wrong use."""
+    try:
+        return open_filesystem(uri)
+    except UsageError as error:
+        raise SourceError(error.message, error.hint) from None
+
+
+@contextmanager
+def _read_errors(uri: str) -> Iterator[None]:
+    """The file systems raise what their libraries raise, which share only Exception."""
+    try:
+        yield
+    except RtparseError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{uri} cannot be read ({brief(error)})") from None
