@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rtparse.parsing import Parsing
 
@@ -28,4 +28,13 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """The work failed: leave nothing behind under the final name. Never raises."""
+        ...
+
+
+@runtime_checkable
+class AttendedSink(Sink, Protocol):
+    """A sink that has to be looked after while no parsing comes, as a window whose user may close it."""
+
+    def attend(self) -> None:
+        """Called a few times a second by the thread that writes. Raises WindowClosed and SinkError."""
         ...

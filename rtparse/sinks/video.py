@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rtparse.errors import RtparseError, SinkError, UsageError
 from rtparse.parsing import Parsing
 from rtparse.sinks.audio import AudioTrack
-from rtparse.sinks.encoder import PictureEncoder
-from rtparse.sinks.partial import PartialFile, write_errors
+from rtparse.sinks.encoder import PictureEncoder, video_errors
+from rtparse.sinks.partial import PartialFile
 from rtparse.sources.base import SourceInfo
 
 _LOG = logging.getLogger("rtparse")
@@ -116,7 +116,7 @@ class VideoSink:
 
     def write(self, parsing: Parsing) -> None:
         picture = self._view(parsing)
-        with self._errors():
+        with video_errors(self._file.path):
             encoder = self._encoder or self._open(picture)
             ticks = round(Fraction(parsing.frame.pts) / self._tick)
             if ticks <= self._last:  # of a caller's own frames: sources see to it that time runs forward
@@ -130,7 +130,7 @@ class VideoSink:
         try:
             if self._encoder is None:
                 raise SinkError(f"no frames came for {self._file.path}, so it was not written")
-            with self._errors():
+            with video_errors(self._file.path):
                 end, whole = self._ending()
                 self._encoder.finish(end + self._lead)
                 if self._audio is not None:
@@ -185,11 +185,3 @@ class VideoSink:
         # A last picture may stay longer than the others, but seconds more mean that pictures are missing.
         whole = stated - usual <= max(3 * self._gap, round(1 / self._tick))
         return (stated if whole and stated > self._last else usual), whole
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            with write_errors(self._file.path):
-                yield
-        except av.error.FFmpegError as error:
-            raise SinkError(f"{self._file.path} cannot be written ({error.strerror})") from None

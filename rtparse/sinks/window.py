@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class WindowSink:
     def __init__(self, title: str, view: Callable[[Parsing], NDArray[np.uint8]]) -> None:
         self._title = title
         self._view = view
-        _require_display()
+        _require_display(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "")
         # The toolkit inside OpenCV's wheel warns of fonts that it was shipped without.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         try:
@@ -49,8 +50,12 @@ class WindowSink:
         if picture.shape[2] == 4:
             picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2mRGBA)[:, :, :3], np.uint8)
         cv2.imshow(self._title, picture)
+        self.attend()
+
+    def attend(self) -> None:
+        """Let the window answer its user. Raises WindowClosed as `write` does."""
         key = cv2.waitKey(1) & 0xFF
-        if key in (_ESCAPE, ord("q")) or not self._visible():
+        if key in (_ESCAPE, ord("q")) or (self._shown and not self._visible()):
             raise WindowClosed
 
     def finish(self) -> None:
@@ -70,17 +75,39 @@ class WindowSink:
             return False  # it was the last window of the process
 
 
-def _require_display() -> None:
+class WindowsSink:
+    """A window for each of several sources, by `parsing.frame.source`; else as WindowSink."""
+
+    def __init__(self, titles: Sequence[str], views: Sequence[Callable[[Parsing], NDArray[np.uint8]]]) -> None:
+        self._windows = [WindowSink(*each) for each in zip(titles, views, strict=True)]
+
+    def write(self, parsing: Parsing) -> None:
+        self._windows[parsing.frame.source].write(parsing)
+
+    def attend(self) -> None:
+        for window in self._windows:
+            window.attend()
+
+    def finish(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        for window in self._windows:
+            window.abort()
+
+
+@cache
+def _require_display(display: str) -> None:
     """Raise SinkError unless a window can be opened.
 
     OpenCV's toolkit ends the whole process where it finds no display, so the first try is made in another one.
     """
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if sys.platform.startswith("linux") and not display:
         raise SinkError("there is no display to show a window on (DISPLAY is not set)", "leave --show away")
     try:
         trial = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=_TRIAL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         trial = None
     if trial is None or trial.returncode != 0:
-        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "this machine"
-        raise SinkError(f"no window can be opened on the display {display}", "leave --show away")
+        where = f"the display {display}" if display else "this machine"
+        raise SinkError(f"no window can be opened on {where}", "leave --show away")
