@@ -18,6 +18,7 @@ class Frame:
     index: 0, 1, 2, ... in the order of the source, without gaps.
     name: where it came from, for messages and file names: a path, URL, or "camera 0".
     source: which of the sources that are parsed together it came from: 0, 1, ... in the order they were given.
+    arrived: when it reached this program, by `time.monotonic()`, for frames of live sources; None for others.
     """
 
     image: NDArray[np.uint8]
@@ -25,6 +26,7 @@ class Frame:
     index: int = 0
     name: str = ""
     source: int = 0
+    arrived: float | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:

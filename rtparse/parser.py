@@ -200,7 +200,7 @@ class Parser(Closing):
             stages,
             batch=self.engine.batch,
             kind=network_hw,
-            live=live,
+            live=[info.live and not info.keep_all for info in (source.info for source in sources)],
             stop=stop,
         )
 

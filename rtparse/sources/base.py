@@ -17,6 +17,8 @@ class SourceInfo:
 
     time_base: the tick of the stream's timestamps in seconds; Frame.pts is a multiple of it.
     audio: whether the file carries sound that a sink may copy.
+    live: frames come when they happen. The newest one is parsed, those that came too early are dropped.
+    keep_all: of a live source nothing is dropped; it waits.
     """
 
     name: str
@@ -28,6 +30,7 @@ class SourceInfo:
     duration: float | None = None
     live: bool = False
     audio: bool = False
+    keep_all: bool = False
 
 
 @runtime_checkable
