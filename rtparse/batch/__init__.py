@@ -5,3 +5,16 @@ remembers. `run` holds them together; Ray places the workers and tells which of 
 """
 
 from __future__ import annotations
+
+import importlib
+
+from rtparse.errors import MissingDependencyError
+
+
+def require() -> None:
+    """Raise MissingDependencyError unless the packages of the extra `cluster` are installed."""
+    for package in ("fsspec", "pyarrow", "ray"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise MissingDependencyError(package, "cluster", "on every node") from None

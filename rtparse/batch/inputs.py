@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]
 
 from rtparse.batch.job import Video
 from rtparse.batch.store import brief, open_filesystem
 from rtparse.errors import RtparseError, SourceError, UsageError
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()
+    {".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"}
+    | {".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
 """What is taken from folders; a file that is named is taken whatever it is called."""
 LIST_SUFFIXES = (".txt", ".lst")
 TABLE_SUFFIXES = (".parquet", ".csv")
 
+_CHANGING = ("ETag", "etag", "md5Hash", "mtime", "LastModified")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -189,7 +191,7 @@ def _column(content: bytes, suffix: str, column: str, given: str) -> list[str]:
         columns = list(reader.fieldnames or [])
         values = [row[column] for row in reader] if column in columns else []
     else:
-        import pyarrow.parquet as pq
+        import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
         table = pq.read_table(io.BytesIO(content))
         columns = table.column_names

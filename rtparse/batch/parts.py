@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
 from rtparse.parsing import Parsing
 from rtparse.sinks.partial import PartialFile, write_errors
@@ -45,14 +46,14 @@ class PartsSink:
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self._classes = tuple(classes)
         self._schema = parts_schema(classes)
-        self._rows: list[tuple[Parsing | Any, ...]] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._file = PartialFile(path)
         with write_errors(path):
             self._writer = pq.ParquetWriter(str(self._file.part), self._schema, compression="zstd")
 
     def write(self, parsing: Parsing) -> None:
         height, width = parsing.labels.shape
-        crc = zlib.crc32(np.ascontiguousarray(parsing.labels))
+        crc = zlib.crc32(np.ascontiguousarray(parsing.labels).data)
         frame = parsing.frame
         self._rows.append((frame.index, frame.pts, width, height, crc, parsing.shares(), parsing.boxes()))
         if len(self._rows) == ROWS:
@@ -69,10 +70,8 @@ class PartsSink:
         self._file.commit()
 
     def abort(self) -> None:
-        try:
+        with suppress(OSError, pa.ArrowException):  # of a full disk
             self._writer.close()
-        except (OSError, pa.ArrowException):  # of a full disk
-            pass
         self._file.discard()
 
     def _flush(self) -> None:

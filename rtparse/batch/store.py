@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+import fsspec  # type: ignore[import-untyped, unused-ignore]
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]
 
-from rtparse.errors import MissingDependencyError, RtparseError, SinkError, UsageError
+from rtparse.errors import RtparseError, SinkError, UsageError
 from rtparse.sinks.partial import write_errors
 
 WORK = ".rtparse"
@@ -30,7 +30,7 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
-        """Raises UsageError for a URI of an unknown kind, MissingDependencyError without the package for its kind."""
+        """Raises UsageError for a URI of an unknown kind, or whose package is not installed."""
         self.uri = uri
         self._fs, self._root = open_filesystem(uri)
         self.local = isinstance(self._fs, LocalFileSystem)
@@ -138,17 +138,16 @@ class Store:
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:
-    """The file system of a path or URI, and the path in it. Raises UsageError, MissingDependencyError."""
+    """The file system of a path or URI, and the path in it. Raises UsageError."""
     try:
-        return fsspec.url_to_fs(uri)
+        filesystem, path = fsspec.url_to_fs(uri)
     except ImportError as error:
-        raise MissingDependencyError(
-            str(error).partition(" to ")[0].rpartition(" ")[2], "cluster", str(error)
-        ) from None
+        raise UsageError(f"{uri} needs a package that is not installed ({error})", "install it on every node") from None
     except ValueError as error:
         raise UsageError(
-            f"{uri} is in no file system that can be opened ({error})", "give a path or file, s3, gs, http"
+            f"{uri} is in no file system that can be opened ({error})", "try s3://, gs:// or a path"
         ) from None
+    return filesystem, str(path)
 
 
 def brief(error: Exception) -> str:

@@ -14,6 +14,7 @@ from rtparse.errors import RtparseError
 
 _COMMANDS = {
     "balance": "Shift the classes of a trained network so that its mIoU is highest.",
+    "batch": "Parse many videos on a Ray cluster.",
     "bench": "Measure the engine, each stage and the whole pipeline.",
     "eval": "Judge a model on labelled pictures, or its steadiness on a video.",
     "export": "Turn a checkpoint or an .onnx file into a model file, a TensorRT plan too.",
@@ -21,6 +22,7 @@ _COMMANDS = {
     "info": "Show versions, engines and models.",
     "inspect": "Show what a TensorRT plan is made for and of.",
     "label": "Label pictures with a model, to train another one on them.",
+    "live": "Parse cameras and network streams until Ctrl-C: show, record, send on.",
     "models": "List, add and remove models by name.",
     "presets": "Compare the network's presets: size, cost, speed and quality.",
     "train": "Train the network on labelled pictures.",

@@ -1,0 +1,89 @@
+"""The work of a run as Ray Data streams it: long videos are cut on the cluster while the first ones are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any
+
+from rtparse.batch.job import Video, Work
+from rtparse.batch.plan import Cutting
+from rtparse.closing import Closing
+
+AHEAD = 2000
+"""Pieces of work that wait on the driver at most."""
+_BLOCKS = 200
+_BLOCK_VIDEOS = 64
+"""Videos that one task looks at."""
+
+
+class Feed(Closing):
+    """Gives out the work of videos, as it becomes known. For one thread; one of its own runs the dataset."""
+
+    def __init__(self, videos: Sequence[Video], cutting: Cutting) -> None:
+        """Ray is connected."""
+        self._queue: Queue[Work] = Queue(AHEAD)
+        self._closed = Event()
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, args=(videos, cutting), name="rtparse-feed", daemon=True)
+        self._thread.start()
+
+    def next(self) -> Work | None:
+        """The next piece of work, None where none is known yet. Raises what planning raised."""
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            if self._error:
+                raise self._error from None
+            return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether all work has been given out."""
+        return not self._thread.is_alive() and self._queue.empty() and self._error is None
+
+    def close(self) -> None:
+        """Give out no more."""
+        self._closed.set()
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        self._thread.join(5)
+
+    def _run(self, videos: Sequence[Video], cutting: Cutting) -> None:
+        try:
+            for work in _works(videos, cutting):
+                while not self._closed.is_set():
+                    with suppress(Full):
+                        self._queue.put(work, timeout=0.2)
+                        break
+                if self._closed.is_set():
+                    return
+        except BaseException as error:
+            self._error = error
+
+
+def _works(videos: Sequence[Video], cutting: Cutting) -> Iterator[Work]:
+    if not cutting.seconds or not videos:
+        yield from map(Work, videos)
+        return
+    import ray.data
+
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    with ray.data.DataContext.current(context):
+        size = min(_BLOCK_VIDEOS, -(-len(videos) // _BLOCKS))
+        rows = [{"work": Work(video).to_json()} for video in videos]
+        dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size))
+
+        def plan(row: dict[str, Any]) -> list[dict[str, Any]]:
+            return [{"work": work.to_json()} for work in cutting.works(Work.from_json(row["work"]).video)]
+
+        # No CPU is reserved: the workers may hold them all, and packets are only read.
+        planned = dataset.flat_map(plan, num_cpus=0, num_gpus=0)
+        batch: Any
+        for batch in planned.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
+            yield from map(Work.from_json, batch.column("work").to_pylist())
