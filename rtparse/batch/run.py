@@ -58,7 +58,8 @@ class _Parts:
 def run(ray: Any, plan: Plan, videos: Sequence[Video], view: View | None = None) -> Report:
     """Parse what the manifest does not say is done; write the manifest as work ends, and report.json.
 
-    ray: the module, connected. KeyboardInterrupt ends the run early: the report then says so. Raises ClusterError where there is nothing to work with, SinkError where the manifest cannot be written.
+    ray: the module, connected. KeyboardInterrupt ends the run early: the report then says so. Raises ClusterError where
+    there is nothing to work with, SinkError where the manifest cannot be written.
     """
     manifest = Manifest(plan.store)
     state = _Run(ray, plan, manifest, view or View())
