@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtparse.engines.cores import physical_cores
-from rtparse.errors import ClusterError, MissingDependencyError, UsageError
+from rtparse.errors import ClusterError, MissingDependencyError, RtparseError, UsageError
 
 CONNECT_SECONDS = 5.0
 LOCAL_STORE_BYTES = 256 * 2**20
@@ -63,6 +63,8 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
             else:
                 _check_reachable(ray_spec)
                 ray.init(address=ray_spec, **quiet)
+        except RtparseError:
+            raise
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise ClusterError(
                 f"Ray at {ray_spec} cannot be used ({str(error).strip().splitlines()[0]})",

@@ -15,8 +15,10 @@ from rtparse.closing import Closing
 AHEAD = 2000
 """Pieces of work that wait on the driver at most."""
 _BLOCKS = 200
-_BLOCK_VIDEOS = 64
-"""Videos that one task looks at."""
+_BLOCK_VIDEOS = (8, 64)
+"""Videos that one task looks at: few, so that the first parts are known soon; more in a run of many thousands."""
+_TASKS_A_NODE = 2
+"""Tasks at once: they reserve no CPU, so nothing else holds them back, and each is a process of 150 MB."""
 
 
 class Feed(Closing):
@@ -75,15 +77,19 @@ def _works(videos: Sequence[Video], cutting: Cutting) -> Iterator[Work]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     with ray.data.DataContext.current(context):
-        size = min(_BLOCK_VIDEOS, -(-len(videos) // _BLOCKS))
+        fewest, most = _BLOCK_VIDEOS
+        size = min(most, max(fewest, -(-len(videos) // _BLOCKS)))
+        blocks = -(-len(videos) // size)
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        tasks = min(blocks, _TASKS_A_NODE * sum(node["Alive"] for node in nodes))
         rows = [{"work": Work(video).to_json()} for video in videos]
-        dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size))
+        dataset = ray.data.from_items(rows, override_num_blocks=blocks)
 
         def plan(row: dict[str, Any]) -> list[dict[str, Any]]:
             return [{"work": work.to_json()} for work in cutting.works(Work.from_json(row["work"]).video)]
 
         # No CPU is reserved: the workers may hold them all, and packets are only read.
-        planned = dataset.flat_map(plan, num_cpus=0, num_gpus=0)
+        planned = dataset.flat_map(plan, num_cpus=0, compute=ray.data.TaskPoolStrategy(size=tasks))
         batch: Any
         for batch in planned.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
             yield from map(Work.from_json, batch.column("work").to_pylist())

@@ -1,0 +1,142 @@
+"""A Ray cluster of several nodes on this machine, clips cut from the example, and what one process makes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("ray", reason="no Ray: pip install rtparse[cluster]")
+
+from rtparse import Parser
+from rtparse.batch.job import Options
+from rtparse.batch.models import Model, read_model
+from rtparse.batch.plan import Cutting
+from rtparse.batch.run import Plan
+from rtparse.batch.store import Store
+from rtparse.engines import open_engine
+
+WALK = Path(__file__).parents[2] / "examples/walk.mp4"
+STORE = 100 * 2**20
+
+
+@pytest.fixture(scope="session")
+def walk() -> list[NDArray[np.uint8]]:
+    """The frames of the example, 192x108."""
+    with av.open(str(WALK)) as opened:
+        frames = (frame.to_ndarray(format="bgr24") for frame in opened.decode(video=0))
+        return [np.asarray(cv2.resize(frame, (192, 108), interpolation=cv2.INTER_AREA)) for frame in frames]
+
+
+@pytest.fixture
+def cut_clips(walk: list[NDArray[np.uint8]], tmp_path: Path) -> Callable[..., list[Path]]:
+    """Write clips of the example into a folder: cut_clips(count, frames=20)."""
+
+    def cut(count: int, frames: int = 20, folder: str = "clips", suffix: str = ".mp4") -> list[Path]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths = []
+        for number in range(count):
+            path = tmp_path / folder / f"clip{number:03d}{suffix}"
+            with av.open(str(path), "w") as output:
+                stream = output.add_stream("libx264", rate=25, options={"g": "10", "preset": "ultrafast"})
+                stream.height, stream.width = walk[0].shape[:2]
+                stream.pix_fmt = "yuv420p"
+                for index in range(frames):
+                    picture = walk[(number * 7 + index) % len(walk)]
+                    output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+                output.mux(stream.encode(None))
+            paths.append(path)
+        return paths
+
+    return cut
+
+
+@pytest.fixture(scope="session")
+def model(tiny_onnx: Path) -> Model:
+    return read_model(str(tiny_onnx), backend="onnxruntime")
+
+
+@pytest.fixture
+def make_plan(model: Model, tmp_path: Path) -> Callable[..., Plan]:
+    """A plan with the tiny network: make_plan(keep=("labels",), smooth=0.5, seconds=60, cpus=1, ...)."""
+
+    def make(seconds: float = 0, **fields: Any) -> Plan:
+        own = {name: fields.pop(name) for name in ("keep", "smooth", "size") if name in fields}
+        options = Options(model.network.sha256, backend="onnxruntime", **own)
+        return Plan(Store(str(tmp_path / "out")), options, model, Cutting(seconds, options.smooth), **fields)
+
+    return make
+
+
+@pytest.fixture
+def single(tiny_onnx: Path) -> Callable[..., list[NDArray[np.uint8]]]:
+    """The labels of a video as one process makes them."""
+
+    def parse(path: Path, smooth: float = 0.0) -> list[NDArray[np.uint8]]:
+        with open_engine(tiny_onnx, "onnxruntime", threads=1) as engine, Parser(engine, smooth=smooth) as parser:
+            return [parsing.labels for parsing in parser.stream(path)]
+
+    return parse
+
+
+def read_labels(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as opened:
+        return [frame.to_ndarray(format="gray") for frame in opened.decode(video=0)]
+
+
+class Nodes:
+    """The nodes of a cluster, which can be killed as a power cut does it."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self.address: str = cluster.address
+        self._nodes = [self._start() for _ in range(2)]
+
+    def _start(self) -> Any:
+        return self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
+
+    def kill_one(self) -> None:
+        """SIGKILL a node's raylet and all that it started; a new node takes its place."""
+        node = self._nodes.pop(0)
+        raylet = node.all_processes["raylet"][0].process.pid
+        children = subprocess.run(["pgrep", "-P", str(raylet)], capture_output=True, text=True, check=False).stdout
+        for pid in (raylet, *map(int, children.split())):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self._nodes.append(self._start())
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Nodes]:
+    """A head without workers, and two nodes of one CPU each."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE},
+    )
+    try:
+        yield Nodes(cluster)
+    finally:
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray(nodes: Nodes) -> Iterator[Any]:
+    from rtparse.batch.cluster import connected
+
+    with connected(nodes.address, 1) as module:
+        yield module

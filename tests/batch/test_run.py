@@ -1,0 +1,188 @@
+"""Nothing is lost and nothing is made twice, whoever dies.
+
+RTPARSE_BATCH_CLIPS=200 RTPARSE_BATCH_KILLS=3 python -m pytest tests/batch/test_run.py is the large run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from rtparse.batch.inputs import find_videos
+from rtparse.batch.manifest import FRAGMENTS, Manifest
+from rtparse.batch.run import Plan, View, run
+from rtparse.batch.store import WORK
+
+from .conftest import Nodes, read_labels
+
+CLIPS = int(os.environ.get("RTPARSE_BATCH_CLIPS", "6"))
+KILLS = int(os.environ.get("RTPARSE_BATCH_KILLS", "1"))
+CORRUPT = int(os.environ.get("RTPARSE_BATCH_CORRUPT", "30"))
+LONG_SECONDS = int(os.environ.get("RTPARSE_BATCH_LONG_SECONDS", "12"))
+
+
+def folder(plan: Plan, path: Path) -> Path:
+    (video,) = find_videos([str(path)])
+    return Path(plan.store.uri, video.name)
+
+
+def test_nodes_are_killed_and_every_clip_is_whole(
+    ray: Any, nodes: Nodes, cut_clips: Callable[..., list[Path]], make_plan: Callable[..., Plan], single: Any
+) -> None:
+    clips = cut_clips(CLIPS)
+    plan = make_plan()
+    chance, ended, strikes = random.Random(int.from_bytes(os.urandom(4))), [], []
+    moments = sorted(chance.sample(range(1, CLIPS - 1), KILLS))
+
+    def shown(done: int, total: int, frames: int, at: list[Any]) -> None:
+        if len(strikes) < KILLS and done >= moments[len(strikes)]:
+            time.sleep(chance.uniform(0, 0.2))  # somewhere within a clip
+            strikes.append(at)
+            nodes.kill_one()
+
+    view = View(shown=shown, ended=lambda record: ended.append(record.video))
+    report = run(ray, plan, find_videos([str(path) for path in clips]), view)
+    assert len(strikes) == KILLS
+    assert (report.done, report.failed, report.exit_code) == (CLIPS, 0, 0), report.problems
+    assert len(set(ended)) == len(ended) == CLIPS
+    rows = {row["video"]: row for row in pq.read_table(Path(plan.store.uri, "manifest.parquet")).to_pylist()}
+    assert sorted(rows) == sorted(map(str, clips))
+    for clip in clips:
+        expected = single(clip)
+        labels = read_labels(folder(plan, clip) / "labels.mkv")
+        assert len(labels) == len(expected) == rows[str(clip)]["frames"] == 20
+        np.testing.assert_array_equal(labels, expected)
+        parts = pq.read_table(folder(plan, clip) / "parts.parquet").to_pydict()
+        assert parts["index"] == list(range(20))
+        np.testing.assert_allclose(parts["pts"], np.arange(20) / 25, atol=1e-9)
+        face = [frame == 13 for frame in expected]
+        np.testing.assert_allclose(parts["share_face"], [mask.mean() for mask in face])
+        for box, mask in zip(parts["box_face"], face, strict=True):
+            y, x = np.nonzero(mask)
+            assert box == ([x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1] if len(x) else None)
+    left = {path.name for path in Path(plan.store.uri).iterdir()}
+    assert left == {folder(plan, clip).name for clip in clips} | {"manifest.parquet", "report.json"}
+
+
+def test_a_rerun_does_what_is_not_done(
+    ray: Any, cut_clips: Callable[..., list[Path]], make_plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    clips = cut_clips(3)
+    broken = tmp_path / "clips" / "text.mp4"
+    broken.write_text("no video\n" * 100)
+    plan = make_plan(retries=0)
+    videos = find_videos([str(tmp_path / "clips")])
+    first = run(ray, plan, videos)
+    assert (first.done, first.failed, first.exit_code) == (3, 1, 1)
+    assert [video for video, _ in first.problems] == [str(broken)]
+    assert not folder(plan, broken).exists()
+    # Finished, but a killed driver did not come to write it down.
+    stamps = {clip: (folder(plan, clip) / "labels.mkv").stat().st_mtime_ns for clip in clips}
+    Path(plan.store.uri, "manifest.parquet").unlink()
+    clips[0].write_bytes(clips[1].read_bytes())  # another video now
+    broken.unlink()
+    second = run(ray, plan, find_videos([str(tmp_path / "clips")]))
+    assert (second.skipped, second.done, second.failed) == (2, 1, 0)
+    now = {clip: (folder(plan, clip) / "labels.mkv").stat().st_mtime_ns for clip in clips}
+    assert [now[clip] == stamps[clip] for clip in clips] == [False, True, True]
+    # Other options are other outputs; what is not kept any more goes.
+    third = run(ray, make_plan(keep=("labels",)), find_videos([str(tmp_path / "clips")]))
+    assert (third.skipped, third.done) == (0, 3)
+    assert sorted(path.name for path in folder(plan, clips[0]).iterdir()) == ["labels.mkv", "record.json"]
+
+
+def test_corrupt_files_stop_no_other(
+    ray: Any, cut_clips: Callable[..., list[Path]], make_plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    (whole, cut) = cut_clips(2)
+    cut.rename(tmp_path / "clips" / "cut.mp4")
+    good = (tmp_path / "clips" / "cut.mp4").read_bytes()
+    noise = np.random.default_rng(0)
+    for number in range(CORRUPT):
+        kinds = [b"", b"no video", noise.bytes(5000), good[: len(good) // 3]]
+        (tmp_path / "clips" / f"bad{number:04d}.mp4").write_bytes(kinds[number % len(kinds)])
+    (tmp_path / "clips" / "list.txt").write_text("clip000.mp4\nmissing.mp4\n")
+    plan = make_plan(seconds=5)
+    report = run(ray, plan, find_videos([str(tmp_path / "clips"), str(tmp_path / "clips" / "list.txt")]))
+    assert (report.videos, report.done, report.failed) == (CORRUPT + 3, 2, CORRUPT + 1)
+    problems = dict(report.problems)
+    assert "there is no file" in problems[str(tmp_path / "clips" / "missing.mp4")]
+    assert "empty" in problems[str(tmp_path / "clips" / "bad0000.mp4")]
+    assert all(problems.values())
+    assert len(read_labels(folder(plan, whole) / "labels.mkv")) == 20
+
+
+@pytest.mark.parametrize(
+    ("smooth", "differing"),
+    [
+        (0.0, 0.0),
+        # The stated tolerance: the past before the warm-up weighs 1e-4.
+        (0.8, 1e-4),
+    ],
+)
+def test_a_long_video_whose_worker_is_killed_is_what_one_process_makes_of_it(
+    ray: Any,
+    cut_clips: Callable[..., list[Path]],
+    make_plan: Callable[..., Plan],
+    single: Any,
+    smooth: float,
+    differing: float,
+) -> None:
+    (path,) = cut_clips(1, frames=25 * LONG_SECONDS)
+    plan = make_plan(seconds=LONG_SECONDS / 6, keep=("labels", "overlay", "stats"), smooth=smooth)
+    struck = []
+
+    def shown(done: int, total: int, frames: int, at: list[Any]) -> None:
+        name, progress = next(((name, each) for name, each in at if each.frames > 3), ("", None))
+        if progress and not struck:
+            os.kill(int(name.partition(":")[2]), signal.SIGKILL)
+            struck.append(name)
+
+    report = run(ray, plan, find_videos([str(path)]), View(shown=shown))
+    assert (report.done, report.exit_code) == (1, 0), report.problems
+    assert struck or LONG_SECONDS < 60
+    expected = single(path, smooth)
+    labels = read_labels(folder(plan, path) / "labels.mkv")
+    assert len(labels) == len(expected) == 25 * LONG_SECONDS
+    assert np.mean(np.array(labels) != np.array(expected)) <= differing
+    rows = pq.read_table(folder(plan, path) / "parts.parquet")
+    assert rows.column("index").to_pylist() == list(range(len(expected)))
+    (row,) = pq.read_table(Path(plan.store.uri, "manifest.parquet")).to_pylist()
+    assert row["parts"] == 6
+    with av.open(str(folder(plan, path) / "overlay.mp4")) as overlay:
+        times = [frame.pts * frame.time_base for frame in overlay.decode(video=0)]
+    np.testing.assert_allclose([float(time) for time in times], rows.column("pts").to_numpy(), atol=1e-6)
+    assert not Path(plan.store.uri, WORK).exists()
+
+
+def test_the_manifest_is_written_while_work_goes_on(
+    ray: Any, cut_clips: Callable[..., list[Path]], make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtparse.batch.manifest.FLUSH_SECONDS", 0.0)
+    plan, ended = make_plan(), []
+    videos = find_videos(map(str, cut_clips(5)))
+
+    def interrupt(record: Any) -> None:
+        ended.append(record.video)
+        if len(ended) == 3:
+            raise KeyboardInterrupt
+
+    report = run(ray, plan, videos, View(ended=interrupt))
+    assert report.interrupted
+    assert report.exit_code == 130
+    assert list(Path(plan.store.uri, FRAGMENTS).iterdir())
+    again = run(ray, plan, videos)
+    assert (again.done + again.skipped, again.exit_code) == (5, 0)
+    assert again.skipped >= 3
+    manifest = Manifest(plan.store)
+    assert all(manifest.done(video, plan.options) for video in videos)
