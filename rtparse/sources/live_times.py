@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import deque
 from fractions import Fraction
@@ -44,15 +45,23 @@ class LiveClock:
         self._offset = None
 
     def place(self, pts: float, arrived: float) -> float:
-        """pts: seconds, by the source's own clock. arrived: seconds, by `time.monotonic()`. Seconds, whole ticks."""
+        """pts: seconds, by the source's own clock; NaN for none, which is no damage. arrived: by `time.monotonic()`.
+
+        Returns seconds, a whole number of ticks.
+        """
         if self._start is None:
             self._start = arrived
         now = arrived - self._start
-        if self._offset is None or not self._plausible(pts, arrived, now):
-            self.repaired += self._offset is not None
-            self._offset = max(now, float((self._ticks + 1) * TICK)) - pts
+        time = max(now, float((self._ticks + 1) * TICK))
+        if math.isnan(pts):
+            self._offset = None
+        else:
+            if self._offset is None or not self._plausible(pts, arrived, now):
+                self.repaired += self._offset is not None
+                self._offset = time - pts
+            time = pts + self._offset
         self._pts, self._arrived = pts, arrived
-        self._ticks = max(self._ticks + 1, round((pts + self._offset) / TICK))
+        self._ticks = max(self._ticks + 1, round(time / TICK))
         return float(self._ticks * TICK)
 
     def _plausible(self, pts: float, arrived: float, now: float) -> bool:
@@ -75,6 +84,8 @@ class Seen:
 
     def again(self, pts: float, image: NDArray[np.uint8]) -> bool:
         """Remembers the frame, and tells whether it was known."""
+        if math.isnan(pts):
+            return False
         identity = pts, zlib.crc32(np.ascontiguousarray(image[::8]).data)
         if identity in self._known:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -27,7 +28,7 @@ _NO_TIMES = ("mpjpeg", "mjpeg", "rawvideo", "h264", "hevc")
 class NetworkSource(Source):
     """The pictures of one connection, upright, as soon as each can be decoded.
 
-    pts are the stream's own timestamps in seconds, neither shifted nor repaired: `LiveSource` does that. Corrupt
+    pts are the stream's own timestamps in seconds, neither shifted nor repaired (`LiveSource` does that), NaN where it has none. Corrupt
     packets are skipped and counted. The size of the pictures may change between two. Raises SourceError where there is
     no answer within `open_timeout` seconds, while iterating where nothing comes for `read_timeout` seconds or reading
     fails, and UsageError for a recording.
@@ -95,7 +96,7 @@ class NetworkSource(Source):
                 if size != (picture.width, picture.height):
                     size = picture.width, picture.height
                     read_picture = PictureReader(self._stream.codec_context.sample_aspect_ratio or Fraction(1))
-                pts = arrived if picture.pts is None or self._tick is None else float(picture.pts * self._tick)
+                pts = math.nan if picture.pts is None or self._tick is None else float(picture.pts * self._tick)
                 yield Frame(read_picture(picture), pts, index, self._name, arrived=arrived)
                 index += 1
 
