@@ -62,8 +62,8 @@ def engine(command: F) -> F:
     )(command)
 
 
-def outputs(command: F) -> F:
-    """What is written besides the picture, and how the picture looks."""
+def views(command: F) -> F:
+    """--view, --alpha, --palette and --classes: how the picture looks."""
     options = [
         click.option(
             "--view",
@@ -80,6 +80,15 @@ def outputs(command: F) -> F:
             help="Colours of the classes.  [default: the model's own]",
         ),
         click.option("--classes", metavar="face,hair", help="Show only these classes."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def outputs(command: F) -> F:
+    """How the picture looks, and what is written besides it."""
+    options = [
         click.option("--masks", type=click.Path(path_type=Path), metavar="DIR", help="Write class ids, a PNG a frame."),
         click.option(
             "--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="Write shares and boxes as JSON."
@@ -89,4 +98,42 @@ def outputs(command: F) -> F:
     ]
     for option in reversed(options):
         command = option(command)
-    return command
+    return views(command)
+
+
+def smooth(command: F) -> F:
+    """--smooth."""
+    return click.option(
+        "--smooth",
+        type=click.FloatRange(0, 0.99),
+        default=0.0,
+        show_default=True,
+        help="Damp flicker: share of the past in a running mean of logits, which starts anew at a cut.",
+    )(command)
+
+
+def _devices(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of GPUs; expected numbers such as 0 or 0,1") from None
+
+
+def device(command: F) -> F:
+    """--device."""
+    return click.option(
+        "--device",
+        default="",
+        metavar="0,1",
+        callback=_devices,
+        help="NVIDIA GPU for a plan or a checkpoint, as CUDA counts them; several share the inputs.  [default: 0]",
+    )(command)
+
+
+def latency(command: F) -> F:
+    """--latency."""
+    return click.option(
+        "--latency",
+        is_flag=True,
+        help="One frame at a time, as always with live inputs: the earliest result, not the most frames a second.",
+    )(command)

@@ -34,13 +34,9 @@ AT_ONCE = 8
 )
 @options.outputs
 @effects.option
-@click.option(
-    "--smooth",
-    type=click.FloatRange(0, 0.99),
-    default=0.0,
-    show_default=True,
-    help="Damp flicker: share of the past in a running mean of logits, which starts anew at a cut.",
-)
+@options.smooth
+@options.device
+@options.latency
 @click.option("--show", is_flag=True, help="Show the frames in a window; q or Esc ends.")
 @options.verbosity
 @click.pass_context
@@ -61,6 +57,8 @@ def command(
     yes: bool,
     effects_given: tuple[str, ...],
     smooth: float,
+    device: tuple[int, ...],
+    latency: bool,
     show: bool,
 ) -> None:
     """Parse each IN: a video file, a folder of images, a URL or a camera's number.
@@ -102,7 +100,9 @@ def command(
         return Job(source, {target.output: picture, **sides[target].outputs()}, window)
 
     code = 0
-    with Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette) as parser:
+    with Parser(
+        engine, backend=backend, size=size, smooth=smooth, palette=palette, device=device, latency=latency
+    ) as parser:
         parser.check_classes([*(names or ()), *(chain.classes if chain else ())])
         for group in (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE)):
             with ExitStack() as opened:

@@ -59,17 +59,27 @@ class Fanout:
     warning, and the others go on. To be used from one thread; `states` may be read from any.
     """
 
-    def __init__(self, outputs: Sequence[Output], *, patience: float = PATIENCE_SECONDS, wait: bool = False) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        *,
+        patience: float = PATIENCE_SECONDS,
+        wait: bool = False,
+        written: Callable[[Parsing], None] = lambda parsing: None,
+    ) -> None:
         """Make the sinks. What one of them raises is raised here, with the others aborted.
 
         wait: `write` waits for sinks that keep all instead of letting them lose a parsing, but no longer than patience.
+        written: called with each parsing that has been written by the first sink that gets those of its source and is
+            not dropped, in that sink's thread; by `write` where there is none. Thread-safe, and quick.
         """
         self._patience = patience
         self._wait = wait
+        self._written = written
         self._workers: list[_Worker] = []
         try:
             for output in outputs:
-                self._workers.append(_Worker(output))
+                self._workers.append(_Worker(output, self._tell))
                 self._workers[-1].made.result()
         except BaseException:
             self.abort()
@@ -94,9 +104,11 @@ class Fanout:
         states = self.states
         if states and all(state.error for state in states):
             raise SinkError(f"no output is left: {states[-1].error}")
-        for worker in self._workers:
-            if worker.output.source in (None, parsing.frame.source) and worker.error is None:
-                worker.put(parsing, self._patience if self._wait else None)
+        takers = self._takers(parsing)
+        for worker in takers:
+            worker.put(parsing, self._patience if self._wait else None)
+        if not takers:
+            self._written(parsing)
 
     def finish(self) -> None:
         """Let the sinks write what waits for them and finish. Never raises: what failed is in `states`."""
@@ -110,6 +122,17 @@ class Fanout:
             worker.waiting.clear()
         self._join()
 
+    def _takers(self, parsing: Parsing) -> list[_Worker]:
+        return [
+            worker
+            for worker in self._workers
+            if worker.output.source in (None, parsing.frame.source) and worker.error is None
+        ]
+
+    def _tell(self, worker: _Worker, parsing: Parsing) -> None:
+        if worker in self._takers(parsing)[:1]:
+            self._written(parsing)
+
     def _join(self) -> None:
         until = time.monotonic() + self._patience
         for worker in self._workers:
@@ -121,8 +144,9 @@ class Fanout:
 class _Worker:
     """A sink, its thread and what waits for it. `error` is set once, by whoever finds it; then the sink is aborted."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, tell: Callable[[_Worker, Parsing], None]) -> None:
         self.output = output
+        self._tell = tell
         self.waiting = Waiting(output.keep)
         self.made: Future[None] = Future()
         self.error: RtparseError | None = None
@@ -199,3 +223,4 @@ class _Worker:
             sink.write(parsing)
             self._busy_since = None
             self._written += 1
+            self._tell(self, parsing)

@@ -24,13 +24,19 @@ class JsonlSink:
 
     pts is in seconds, share is of the frame's pixels (0..1, six decimals), box in pixels; only classes in view are
     listed, the background is not. With `rle` each class has its mask in COCO's compressed form under "rle".
+
+    live: for readers that follow along, each line is in the file under its own name when `write` returns, and whatever
+        ends the process leaves whole lines. A file that is there is replaced at once.
     """
 
-    def __init__(self, path: Path, *, rle: bool = False) -> None:
+    def __init__(self, path: Path, *, rle: bool = False, live: bool = False) -> None:
         self._rle = rle
-        self._file = PartialFile(path)
+        self._path = path
+        self._file = None if live else PartialFile(path)
         with write_errors(path):
-            self._lines = self._file.part.open("w", encoding="utf-8", newline="\n")
+            self._lines = (self._file.part if self._file else path).open(
+                "w", buffering=1 if live else -1, encoding="utf-8", newline="\n"
+            )
 
     def write(self, parsing: Parsing) -> None:
         shares = parsing.share()
@@ -47,20 +53,25 @@ class JsonlSink:
             "height": height,
             "classes": classes,
         }
-        with write_errors(self._file.path):
+        with write_errors(self._path):
             self._lines.write(json.dumps(line) + "\n")
 
     def finish(self) -> None:
         try:
-            with write_errors(self._file.path):
+            with write_errors(self._path):
                 self._lines.close()
         except BaseException:
-            self._file.discard()
+            self._discard()
             raise
-        self._file.commit()
+        if self._file:
+            self._file.commit()
 
     def abort(self) -> None:
         # Closing writes what is buffered, and fails again on a full disk.
         with suppress(OSError):
             self._lines.close()
-        self._file.discard()
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._file:
+            self._file.discard()

@@ -193,6 +193,22 @@ def test_a_sink_that_never_ends_does_not_hold_up_the_end(numbered: Numbered, gat
     assert (good.numbers, good.calls, out.states[1].error) == ([0], ["finish"], None)
 
 
+def test_what_was_written_is_told_by_the_first_sink_that_lives(numbered: Numbered) -> None:
+    told: list[tuple[int, int]] = []
+    bad, good = Failing(SinkError("full")), Recorder()
+    out = Fanout(
+        [Output("bad", lambda: bad, keep=True, source=0), Output("good", lambda: good, keep=True, source=0)],
+        written=lambda parsing: told.append((parsing.frame.source, parsing.frame.index)),
+    )
+    for number in range(6):
+        out.write(numbered(number))
+        wait_until(lambda: len(good.numbers) == number + 1)  # noqa: B023
+        wait_until(lambda: number < 3 or out.states[0].error is not None)  # noqa: B023
+    out.write(numbered(9, source=1))  # which has no sink
+    out.finish()
+    assert [each for each in told if each != (0, 3)] == [(0, 0), (0, 1), (0, 2), (0, 4), (0, 5), (1, 9)]
+
+
 def test_when_no_sink_is_left_write_says_so(numbered: Numbered) -> None:
     def refuse(parsing: Parsing) -> None:
         raise ValueError("no")

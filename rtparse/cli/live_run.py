@@ -1,0 +1,136 @@
+"""From live sources through the parser to outputs, until somebody ends it: the work of `rtparse live`."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from types import FrameType
+
+import click
+
+from rtparse.cli.live_status import LiveStatus
+from rtparse.errors import RtparseError, SourceError
+from rtparse.parser import Parser
+from rtparse.sinks import Fanout, Output, WindowClosed
+from rtparse.sources.live import LiveSource
+
+LOOK_SECONDS = 0.25
+STOP_SECONDS = 10.0
+"""How long the sources have to end after they were closed."""
+
+
+def run(
+    parser: Parser,
+    sources: Sequence[LiveSource],
+    outputs: Sequence[Output],
+    *,
+    seconds: float = math.inf,
+    stats: Path | None = None,
+    wait: bool = False,
+) -> int:
+    """Parse the newest frames of all sources into the outputs; the exit code. Closes the sources. Main thread only.
+
+    Ends with SIGINT or SIGTERM, after `seconds`, when a window is closed, when no output is left and when all sources
+    have ended: then the outputs are finished, so that files are whole. A second signal ends it at once.
+
+    wait: recordings hold up the sources rather than lose a frame. Returns 1 when a source or an output failed. Raises
+    EngineError, and SinkError for an output that cannot be made.
+    """
+    out = Fanout(outputs, wait=wait, written=lambda parsing: sources[parsing.frame.source].delivered(parsing.frame))
+    work = _Work(parser, sources, out)
+    try:
+        with _stopping() as stop, LiveStatus(sources, out, stats) as status:
+            until = time.monotonic() + seconds
+            work.start()
+            while out.watched and not work.ended.is_set() and time.monotonic() < until and not stop.wait(LOOK_SECONDS):
+                status.update()
+            work.stop()
+            out.finish()
+            status.update(last=True)
+    except BaseException:
+        work.stop()
+        out.abort()
+        raise
+    return work.report()
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one does what it did before."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop.set()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+class _Work:
+    """The thread that parses, so that the main one can look after everything else."""
+
+    def __init__(self, parser: Parser, sources: Sequence[LiveSource], out: Fanout) -> None:
+        self.ended = Event()
+        self._parser = parser
+        self._sources = sources
+        self._out = out
+        self._frames = [0] * len(sources)
+        self._error: BaseException | None = None
+        self._failed: dict[int, BaseException] = {}
+        self._thread = Thread(target=self._run, name="rtparse-live", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the sources and wait for what is under way."""
+        for source in self._sources:
+            source.close()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def report(self) -> int:
+        """Say what came of it; the exit code. Raises what the engine raised."""
+        if self._error is not None and not isinstance(self._error, RtparseError):
+            raise self._error
+        errors = [str(self._error)] if self._error else []
+        errors += [f"{self._sources[number].info.name}: {error}" for number, error in self._failed.items()]
+        errors += [f"{state.name}: {state.error}" for state in self._out.states if state.error]
+        for source, frames in zip(self._sources, self._frames, strict=True):
+            click.echo(f"{source.info.name}: {frames} frame{'s' if frames != 1 else ''} parsed", err=True)
+        for line in errors:
+            click.echo(f"error: {line}", err=True)
+        return 1 if errors else 0
+
+    def _run(self) -> None:
+        try:
+            with self._parser.stream(list(self._sources)) as stream:
+                try:
+                    for parsing in stream:
+                        self._out.write(parsing)
+                        self._frames[parsing.frame.source] += 1
+                finally:
+                    self._failed = {number: error for number, error in stream.ended.items() if error is not None}
+        except WindowClosed:
+            pass
+        except SourceError:
+            pass  # of the last source to end; it is among the failed
+        except BaseException as error:
+            self._error = error
+        finally:
+            self.ended.set()
