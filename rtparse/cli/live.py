@@ -132,6 +132,7 @@ def command(
         labels=labels_to_stdout,
         jsonl=jsonl,
         rle=rle,
+        keep_all=keep_all,
     )
     plan.check()
     for path in filter(None, [*plan.jsonl_files, stats]):

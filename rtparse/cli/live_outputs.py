@@ -31,7 +31,8 @@ from rtparse.sinks.partial import write_errors
 
 @dataclass(frozen=True)
 class LiveOutputs:
-    """The options that name outputs. names: of the sources. view: makes what draws one source's frames."""
+    """The options that name outputs. names: of the sources. view: makes what draws one source's frames. keep_all: labels
+    are recorded, not shown: those of every frame go into the pipe."""
 
     names: Sequence[str]
     view: Callable[[], Callable[[Parsing], NDArray[np.uint8]]]
@@ -43,6 +44,7 @@ class LiveOutputs:
     labels: bool
     jsonl: Path | None
     rle: bool
+    keep_all: bool
 
     @property
     def jsonl_files(self) -> list[Path]:
@@ -78,7 +80,8 @@ class LiveOutputs:
             titles = [f"rtparse {name}" for name in self.names]
             made.append(Output("window", partial(WindowsSink, titles, [self.view() for _ in titles])))
         if self.labels:
-            made.append(Output("labels", partial(RawLabelsSink, _taken_stdout(), "standard output")))
+            labels = partial(RawLabelsSink, _taken_stdout(), "standard output")
+            made.append(Output("labels", labels, keep=self.keep_all))
         if self.virtual_camera:
             made.append(Output("virtual camera", partial(VirtualCameraSink, self.view())))
         made += [output for number in range(len(self.names)) for output in self._of(number)]
