@@ -146,7 +146,7 @@ class GstreamerSource(CaptureSource):
 
 def check_gstreamer() -> None:
     """Raise UsageError where OpenCV cannot run pipelines."""
-    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise UsageError(
             f"OpenCV {cv2.__version__} was built without GStreamer, as are its wheels on PyPI",
             "use your distribution's OpenCV (Debian: python3-opencv) or build it with -D WITH_GSTREAMER=ON",

@@ -15,8 +15,8 @@ NETWORK_TIMEOUT = 10.0
 
 
 @contextmanager
-def ffmpeg_errors(name: str, timeout: float | None = None) -> Iterator[None]:
-    """FFmpeg's errors become SourceError. timeout: seconds, NETWORK_TIMEOUT when left out."""
+def ffmpeg_errors(name: str) -> Iterator[None]:
+    """FFmpeg's errors become SourceError."""
     try:
         yield
     except (av.error.InvalidDataError, av.error.EOFError) as error:
@@ -25,13 +25,13 @@ def ffmpeg_errors(name: str, timeout: float | None = None) -> Iterator[None]:
             "expected a whole video file, such as MP4, MOV, MKV or WebM",
         ) from None
     except av.error.FFmpegError as error:
-        raise SourceError(f"{name} cannot be read ({reason(error, timeout)})") from None
+        raise SourceError(f"{name} cannot be read ({reason(error)})") from None
 
 
-def reason(error: av.error.FFmpegError, timeout: float | None = None) -> str:
+def reason(error: av.error.FFmpegError) -> str:
     """One phrase for what went wrong. FFmpeg tells a timeout by the name of its interrupt callback."""
     if isinstance(error, av.error.ExitError):
-        return f"no answer for {timeout or NETWORK_TIMEOUT:g} s"
+        return f"no answer for {NETWORK_TIMEOUT:g} s"
     return error.strerror or type(error).__name__
 
 

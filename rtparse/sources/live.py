@@ -204,20 +204,18 @@ class LiveSource(Source):
             why = self._why(error)
             failures = 0 if came else failures + 1
             if failures == self._options.attempts:
-                raise SourceError(f"{self.info.name} gave no frame in {failures} attempts: {why}")
+                raise SourceError(f"{why}; no frame in {failures} attempts")
             # One that held for longer than it was waited for starts over; one that always fails at once does not.
             delay = FIRST_DELAY if came and time.monotonic() - began > delay else min(2 * delay, LONGEST_DELAY)
-            _log.log(
-                logging.DEBUG if told and not came else logging.WARNING, "%s: %s; trying again", self.info.name, why
-            )
+            _log.log(logging.DEBUG if told and not came else logging.WARNING, "%s; trying again", why)
             told = True
             self._meter.turned("waiting", why)
             self._closed.wait(delay * random.uniform(0.5, 1))
 
     def _why(self, error: SourceError | None) -> str:
         if self._stalled:
-            return f"no frame for {self._options.frame_timeout:g} s"
-        return str(error) if error else "; ".join(("the frames ended", *self._damage))
+            return f"{self.info.name} gave no frame for {self._options.frame_timeout:g} s"
+        return str(error) if error else "; ".join((f"the frames of {self.info.name} ended", *self._damage))
 
     def _read(self) -> None:
         """One connection, until it ends. Raises SourceError."""
@@ -247,17 +245,17 @@ class LiveSource(Source):
         return frame
 
     def _give(self, frame: Frame, info: SourceInfo) -> None:
-        if self._seen.again(frame.pts, frame.image):
+        arrived = time.monotonic() if frame.arrived is None else frame.arrived
+        if self._seen.again(frame.pts, frame.image, arrived):
             self._meter.duplicate()
             return
-        arrived = time.monotonic() if frame.arrived is None else frame.arrived
         pts = self._clock.place(frame.pts, arrived)
         index = self._meter.frames_in
         if self._meter.arrived(arrived, self._clock.repaired):
             height, width = frame.size_hw
             self.info = replace(self.info, width=width, height=height, fps=info.fps)
             if index:
-                _log.warning("%s: the frames are back", self.info.name)
+                _log.warning("the frames of %s are back", self.info.name)
         with self._changed:
             while self._options.keep_all and self._next is not None and not self._closed.is_set():
                 self._changed.wait()

@@ -19,8 +19,9 @@ SLACK = 1.0
 DRIFT = 30.0
 """Seconds that timestamps and clock may part over time; a playlist hands out up to that much in advance."""
 
+REMEMBERED_SECONDS = 20.0
 REMEMBERED = 2048
-"""Frames that are recognized when they come again."""
+"""For how long a frame is recognized when it comes again, and how many frames are at most."""
 
 
 class LiveClock:
@@ -75,22 +76,23 @@ class Seen:
     """Recognizes a frame that was there before: one with the same timestamp and the same pixels.
 
     Servers repeat what they hold back, the last group of pictures or the last pieces of a playlist, to whoever
-    connects again. The timestamp alone would not do: many count anew from 0 for every connection.
+    connects again. The timestamp alone would not do: many count anew from 0 for every connection. Nor would all of the
+    past: a server that plays a file from its start again shows what was shown, and is meant to.
     """
 
     def __init__(self) -> None:
-        self._order: deque[tuple[float, int]] = deque()
+        self._order: deque[tuple[float, tuple[float, int]]] = deque()  # when it arrived, and the frame
         self._known: set[tuple[float, int]] = set()
 
-    def again(self, pts: float, image: NDArray[np.uint8]) -> bool:
+    def again(self, pts: float, image: NDArray[np.uint8], arrived: float) -> bool:
         """Remembers the frame, and tells whether it was known."""
         if math.isnan(pts):
             return False
         identity = pts, zlib.crc32(np.ascontiguousarray(image[::8]).data)
+        while self._order and (len(self._order) >= REMEMBERED or self._order[0][0] < arrived - REMEMBERED_SECONDS):
+            self._known.remove(self._order.popleft()[1])
         if identity in self._known:
             return True
         self._known.add(identity)
-        self._order.append(identity)
-        if len(self._order) > REMEMBERED:
-            self._known.remove(self._order.popleft())
+        self._order.append((arrived, identity))
         return False

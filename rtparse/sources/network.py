@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from threading import Lock
 from typing import Any
@@ -14,10 +15,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from rtparse.errors import UsageError
+from rtparse.errors import SourceError, UsageError
 from rtparse.frame import Frame
 from rtparse.sources.base import Source, SourceInfo
-from rtparse.sources.ffmpeg import ffmpeg_errors
+from rtparse.sources.ffmpeg import reason
 from rtparse.sources.picture import PictureReader
 from rtparse.sources.video import video_stream
 
@@ -28,10 +29,10 @@ _NO_TIMES = ("mpjpeg", "mjpeg", "rawvideo", "h264", "hevc")
 class NetworkSource(Source):
     """The pictures of one connection, upright, as soon as each can be decoded.
 
-    pts are the stream's own timestamps in seconds, neither shifted nor repaired (`LiveSource` does that), NaN where it has none. Corrupt
-    packets are skipped and counted. The size of the pictures may change between two. Raises SourceError where there is
-    no answer within `open_timeout` seconds, while iterating where nothing comes for `read_timeout` seconds or reading
-    fails, and UsageError for a recording.
+    pts are the stream's own timestamps in seconds, NaN where it has none, neither shifted nor repaired: `LiveSource`
+    does that. Corrupt packets are skipped and counted. The size of the pictures may change between two. Raises
+    SourceError where there is no answer within `open_timeout` seconds, while iterating where nothing comes for
+    `read_timeout` seconds or reading fails, and UsageError for a recording.
 
     `close` may come from another thread; the iteration then ends with the packet that is waited for.
     """
@@ -52,7 +53,7 @@ class NetworkSource(Source):
         self._corrupt = 0
         self._closed = False
         self._lock = Lock()
-        with ffmpeg_errors(name, open_timeout):
+        with _errors(name, open_timeout):
             self._container: InputContainer = av.open(
                 location,
                 "r",
@@ -111,7 +112,7 @@ class NetworkSource(Source):
 
     def _next(self, packets: Iterator[Packet[Any]]) -> Packet[Any] | None:
         # All streams are read, so that a stream whose packets are of no use is seen to be closed.
-        with self._lock, ffmpeg_errors(self._name, self._read_timeout):
+        with self._lock, _errors(self._name, self._read_timeout):
             packet = None if self._closed else next(packets, None)
         if self._closed:
             self.close()
@@ -134,6 +135,18 @@ class NetworkSource(Source):
                 corrupt = True
             self._corrupt += corrupt
         return pictures
+
+
+@contextmanager
+def _errors(name: str, timeout: float) -> Iterator[None]:
+    """FFmpeg's errors become SourceError. Some protocols tell a timeout as broken data: so the clock is asked."""
+    began = time.monotonic()
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        silent = time.monotonic() - began >= timeout
+        why = f"no answer for {timeout:g} s" if silent else reason(error)
+        raise SourceError(f"{name} cannot be read ({why})") from None
 
 
 def open_network(

@@ -137,3 +137,8 @@ def _number_of() -> Callable[[NDArray[np.uint8]], int]:
 @pytest.fixture(name="coded", scope="session")
 def _coded() -> Callable[..., list[bytes]]:
     return coded
+
+
+@pytest.fixture(name="numbered", scope="session")
+def _numbered() -> Callable[..., NDArray[np.uint8]]:
+    return numbered
