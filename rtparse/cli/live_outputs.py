@@ -31,8 +31,10 @@ from rtparse.sinks.partial import write_errors
 
 @dataclass(frozen=True)
 class LiveOutputs:
-    """The options that name outputs. names: of the sources. view: makes what draws one source's frames. keep_all: labels
-    are recorded, not shown: those of every frame go into the pipe."""
+    """The options that name outputs.
+
+    names: of the sources. view: makes what draws one source's frames. keep_all: labels of every frame go into the pipe.
+    """
 
     names: Sequence[str]
     view: Callable[[], Callable[[Parsing], NDArray[np.uint8]]]
