@@ -3,7 +3,7 @@
     /usr/bin/python3 rtsp_server.py PORT EPOCH FPS GROUP CLIP [CLIP ...]
 
 EPOCH is a `time.monotonic()` of this machine; picture n is sent at EPOCH + n / FPS, whenever a client comes, and is
-picture n mod length of the clip. With several clips each is played for two seconds in turn. A clip holds pictures, each
+picture n mod length of the clip. With several clips each is played for a second in turn. A clip holds pictures, each
 behind its length in four bytes; every GROUP-th is a keyframe. Prints the port.
 """
 
@@ -22,7 +22,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
-SECONDS_OF_A_CLIP = 2
+SECONDS_OF_A_CLIP = 1
 
 
 def read_clip(path: str) -> list[bytes]:
@@ -52,8 +52,9 @@ class Factory(GstRtspServer.RTSPMediaFactory):
 
     def feed(self, source) -> None:
         number = first = (int((time.monotonic() - self.epoch) * self.fps) // self.group + 1) * self.group
+        turn = SECONDS_OF_A_CLIP * self.fps // self.group * self.group  # whole groups
         while True:
-            clip = self.clips[number // (SECONDS_OF_A_CLIP * self.fps) % len(self.clips)]
+            clip = self.clips[number // turn % len(self.clips)]
             buffer = Gst.Buffer.new_wrapped(clip[number % len(clip)])
             buffer.pts = (number - first) * Gst.SECOND // self.fps
             buffer.duration = Gst.SECOND // self.fps

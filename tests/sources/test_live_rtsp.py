@@ -47,14 +47,14 @@ def test_every_picture_comes_once_and_fresh(
         numbers.append(number_of(parsing.frame.image))
         ages.append(server.age(numbers[-1]))
         source.delivered(parsing.frame)
-        if len(numbers) == 60:
+        if len(numbers) == 50:
             break
     steps = np.diff(numbers)
     assert (steps > 0).all()
-    assert (steps[-40:] == 1).mean() > 0.9
+    assert (steps[-30:] == 1).mean() > 0.9
     assert np.median(ages) < 0.3
     statistics = source.statistics()
-    assert statistics.frames_out == 60
+    assert statistics.frames_out == 50
     assert statistics.state == "closed"
     assert statistics.duplicates == 0
 
@@ -122,7 +122,7 @@ def test_the_resolution_changes_in_mid_stream(
             assert parsing.labels.shape == parsing.frame.size_hw
             sizes.append(parsing.frame.size_hw)
             numbers.append(number_of(parsing.frame.image))
-            if len(numbers) > 40 and len(set(sizes)) == 2 and sizes[-1] != sizes[-20]:
+            if len(numbers) > 25 and sizes[-1] != sizes[-5]:
                 break
             assert len(numbers) < 200
     assert set(sizes) == {(128, 256), (256, 512)}

@@ -23,7 +23,7 @@ from rtparse.parser import Parser
 from rtparse.sources.live import LiveOptions, LiveSource
 from rtparse.sources.live_open import open_live
 
-FPS = 25
+FPS = 50
 
 
 @contextmanager
