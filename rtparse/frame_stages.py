@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from threading import Lock
@@ -29,36 +29,44 @@ DEPTH = 3
 class FrameStages(Closing):
     """Sends batches of frames up, and takes their labels down, each in one thread of a `Pipeline`.
 
-    There is one path for each size of the network's input, made when its first frame comes. Belongs to one stream.
+    There is one path for each engine and size of the network's input, made when its first frame comes. Source i goes
+    through engine i modulo their number; they take turns, so of unlike GPUs the slower sets the pace. Belongs to one
+    stream.
     """
 
     def __init__(
         self,
-        engine: FrameEngine,
+        engines: Sequence[FrameEngine],
         letterbox: Callable[[tuple[int, int]], Letterbox],
         parsing: Callable[[Frame, NDArray[np.uint8]], Parsing],
         *,
-        live: bool = False,
+        latency: bool = False,
         smooth: float = 0.0,
         shown: Callable[[Frame], NDArray[np.uint8]] = attrgetter("image"),
     ) -> None:
-        """letterbox: of a frame's size. parsing: of a frame and its labels. smooth: as for `Parser`.
+        """engines: of one model. letterbox: of a frame's size. parsing: of a frame and its labels.
 
+        smooth: as for `Parser`.
         shown: the pixels of a frame that lie in its letterbox.
-        live: one batch at a time, for the lowest latency; otherwise some are sent ahead of the one that is waited for.
+        latency: one batch at a time, for the lowest; otherwise some are sent ahead of the one that is waited for.
         """
-        self._engine = engine
+        self._engines = engines
         self._letterbox = letterbox
         self._shown = shown
         self._parsing = parsing
-        self._live = live
+        self._latency = latency
         self._smooth = smooth
         self._sizes: dict[int, tuple[int, int]] = {}  # of the network's input, of each source's last frame
-        self._paths: dict[tuple[int, int], FramePath] = {}
+        self._paths: dict[tuple[int, tuple[int, int]], FramePath] = {}
         self._lock = Lock()
         self._closed = False
         # One thread sends, so that a source's frames are smoothed in their order.
-        self.stages = [Stage(self._send, waiting=1 if live else DEPTH - 1), Stage(self._receive)]
+        waiting = 1 if latency else DEPTH * len(engines) - 1
+        self.stages = [Stage(self._send, waiting=waiting), Stage(self._receive)]
+
+    def kind(self, frame: Frame) -> Hashable:
+        """Frames of one kind may share a batch."""
+        return self._engine_of(frame), self._letterbox(frame.size_hw).network_hw
 
     def close(self) -> None:
         """Wait for what is on the way and free it; whoever still sends or receives gets an EngineError."""
@@ -69,10 +77,10 @@ class FrameStages(Closing):
             path.close()
 
     def _send(self, frames: list[Frame]) -> list[_Sent]:
-        """Frames of one input size."""
+        """Frames of one kind."""
         given = [(self._shown(frame), self._letterbox(frame.size_hw)) for frame in frames]
         network_hw = given[0][1].network_hw
-        path = self._path(network_hw)
+        path = self._path(self._engine_of(frames[0]), network_hw)
         for frame in frames:
             if self._sizes.get(frame.source) != network_hw:
                 path.restart(frame.source)
@@ -86,15 +94,19 @@ class FrameStages(Closing):
             for sent, parsed in zip(batch, batch[0].pending.result(), strict=True)
         ]
 
-    def _path(self, network_hw: tuple[int, int]) -> FramePath:
+    def _engine_of(self, frame: Frame) -> int:
+        return frame.source % len(self._engines)
+
+    def _path(self, engine: int, network_hw: tuple[int, int]) -> FramePath:
+        key = (engine, network_hw)
         with self._lock:
             if self._closed:
                 raise EngineError("the stream was closed", "open it again")
-            if network_hw not in self._paths:
-                self._paths[network_hw] = self._engine.frame_path(
-                    network_hw, depth=1 if self._live else DEPTH, smooth=self._smooth
+            if key not in self._paths:
+                self._paths[key] = self._engines[engine].frame_path(
+                    network_hw, depth=1 if self._latency else DEPTH, smooth=self._smooth
                 )
-            return self._paths[network_hw]
+            return self._paths[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

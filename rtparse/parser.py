@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtparse.classes import class_ids, palette_rgb
 from rtparse.closing import Closing
-from rtparse.engines import Engine, default_model, open_engine
+from rtparse.engines import Engine, default_model, open_on_each
 from rtparse.engines.base import FrameEngine
 from rtparse.errors import UsageError
 from rtparse.frame import Frame
@@ -65,6 +65,8 @@ class Parser(Closing):
         roi: Roi | None = None,
         palette: str | None = None,
         backend: str | None = None,
+        device: int | Sequence[int] = (),
+        latency: bool = False,
     ) -> None:
         """Load a model.
 
@@ -79,9 +81,14 @@ class Parser(Closing):
         palette: "default" or "colorblind", the colours of overlays, labels and legends; None keeps the model's own.
         backend: what runs an .onnx file, "onnxruntime" or "openvino"; None takes the faster one for this machine, as
             `rtparse.engines.open_engine` documents.
+        device: the NVIDIA GPU, as CUDA counts them, that runs a plan or a checkpoint; the first where left out. Several
+            share the sources of a stream: the i-th goes to the i-th of them, in turns. All else is done by the first.
+        latency: one batch of a stream at a time, as always with live sources: each result comes as early as it can, and
+            fewer come in a second.
 
-        Raises UsageError for a missing file or an option that cannot be meant, MissingDependencyError when the engine's
-        package is not installed, EngineError for a file that cannot be run.
+        Raises UsageError for a missing file, a GPU that is not there or an option that cannot be meant,
+        MissingDependencyError when the engine's package is not installed, EngineError for a file that cannot be run,
+        DeviceError for a GPU that cannot be used.
         """
         if color not in ("bgr", "rgb"):
             raise UsageError(f"the colour order is {color!r}", "choose bgr or rgb")
@@ -94,11 +101,16 @@ class Parser(Closing):
         self._closed = False
         self._owns_engine = model is None or isinstance(model, str | Path)
         if model is None or isinstance(model, str | Path):
-            self.engine: Engine = open_engine(resolve(default_model(backend) if model is None else model), backend)
-        elif backend is not None:
-            raise UsageError(f"got an engine that is open and backend {backend!r}", "give one or the other")
+            path = resolve(default_model(backend) if model is None else model)
+            self._engines = open_on_each(path, backend, [device] if isinstance(device, int) else device)
+        elif backend is not None or device != ():
+            raise UsageError(
+                f"got an engine that is open, backend {backend!r} and device {device!r}", "give one or the others"
+            )
         else:
-            self.engine = model
+            self._engines = [model]
+        self.engine: Engine = self._engines[0]
+        self._latency = latency
         try:
             metadata = self.engine.metadata
             fixed = fixed_size(size, self.engine.sizes)
@@ -162,13 +174,14 @@ class Parser(Closing):
         """Free the model, unless the engine was the caller's. Calling it twice does nothing."""
         self._closed = True
         if self._owns_engine:
-            self.engine.close()
+            for engine in self._engines:
+                engine.close()
 
     def _pipeline(self, sources: list[Source]) -> Pipeline[Parsing]:
         smoothers = [Smoother(self._smooth) for _ in sources]
-        live = [source.info.live for source in sources]
+        latency = self._latency or any(source.info.live for source in sources)
 
-        def network_hw(frame: Frame) -> tuple[int, int]:
+        def kind(frame: Frame) -> Hashable:
             return self._letterbox(frame.size_hw).network_hw
 
         def finish(batch: list[_Inferred]) -> list[Parsing]:
@@ -176,18 +189,19 @@ class Parser(Closing):
                 smoothed = [smoothers[each.frame.source](each.network_input, each.logits) for each in batch]
             return [self._parsing(*each) for each in zip(batch, smoothed, strict=True)]
 
-        stages = [Stage(self._infer, 1 if any(live) else RUNS), Stage(finish)]
+        stages = [Stage(self._infer, 1 if latency else RUNS), Stage(finish)]
         closing = [source.close for source in sources]
-        if isinstance(self.engine, FrameEngine):
+        on_gpus = [engine for engine in self._engines if isinstance(engine, FrameEngine)]
+        if on_gpus:
             on_gpu = FrameStages(
-                self.engine,
+                on_gpus,
                 self._letterbox,
                 self._labelled,
-                live=any(live),
+                latency=latency,
                 smooth=self._smooth,
                 shown=self._shown,
             )
-            stages = on_gpu.stages
+            stages, kind = on_gpu.stages, on_gpu.kind
             closing.append(on_gpu.close)
 
         def stop() -> None:
@@ -199,7 +213,7 @@ class Parser(Closing):
             [_numbered(source, number) for number, source in enumerate(sources)],
             stages,
             batch=self.engine.batch,
-            kind=network_hw,
+            kind=kind,
             live=[info.live and not info.keep_all for info in (source.info for source in sources)],
             stop=stop,
         )

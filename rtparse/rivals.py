@@ -29,7 +29,7 @@ class CompiledTorchEngine(TorchEngine):
         super().__init__(path)
         import torch
 
-        self._model = torch.compile(self._model, mode="max-autotune" if self._device == "cuda" else None)
+        self._model = torch.compile(self._model, mode="max-autotune" if self._device != "cpu" else None)
 
 
 def check_rivals(names: Sequence[str], model: str) -> None:

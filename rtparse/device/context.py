@@ -24,7 +24,8 @@ class Device(Closing):
     It owns what is made with it (`rtparse.device.owned.Owned`): closing it frees what is left of that, the youngest
     first, then lets go of the context. Several Devices of one GPU share the context, which ends with the last user.
 
-    name: of the GPU. lost: it stopped working: nothing is freed any more but all of it, by the end of the context.
+    index: which GPU, as CUDA counts them. name: of the GPU.
+    lost: it stopped working: nothing is freed any more but all of it, by the end of the context.
     compute_capability: (8, 9) for 8.9. driver: what cuDriverGetVersion says, 13000 for CUDA 13.0.
 
     Thread-safe. A Device that is dropped without being closed is closed when it is collected or the process ends. In a
@@ -48,7 +49,9 @@ class Device(Closing):
         try:
             count = driver.Device.count()
             if not 0 <= index < count:
-                raise UsageError(f"there is no GPU {index}", f"choose from 0 to {count - 1}")
+                there = ", ".join(f"{i} ({driver.Device(i).name()})" for i in range(count))
+                raise UsageError(f"there is no GPU {index}", f"choose from: {there}")
+            self.index = index
             device = driver.Device(index)
             self.name: str = device.name()
             self.compute_capability: tuple[int, int] = device.compute_capability()
@@ -60,7 +63,8 @@ class Device(Closing):
         atexit.register(self._at_exit)
 
     def current(self) -> Current:
-        """A `with` block in which the context is the thread's current one; CUDA's errors leave it as ours. Blocks nest.
+        """A `with` block in which the context is the thread's current one; CUDA's errors leave it as ours. Blocks nest,
+        but not one of this GPU in one of another GPU in one of this.
 
         Raises DeviceError on entering when the device was closed, or in a forked process.
         """

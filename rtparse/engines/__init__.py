@@ -6,6 +6,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from rtparse.engines.cores import multiplies_bytes
 from rtparse.engines.flavours import FLAVOURS, Flavour
 from rtparse.errors import EngineError, MissingDependencyError, UsageError
 
-__all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "default_model", "open_engine"]
+__all__ = ["BACKENDS", "Engine", "EngineStatus", "available_engines", "default_model", "open_engine", "open_on_each"]
 
 _log = logging.getLogger("rtparse")
 
@@ -39,7 +41,9 @@ BACKENDS = ("onnxruntime", "openvino")
 """What can run an .onnx file."""
 
 
-def open_engine(path: str | Path, backend: str | None = None, *, threads: int | None = None) -> Engine:
+def open_engine(
+    path: str | Path, backend: str | None = None, *, threads: int | None = None, device: int | None = None
+) -> Engine:
     """Load a model file with the engine that its extension names: .onnx, .safetensors, .plan or .engine.
 
     The caller closes it. A plan is native code: open only those that you trust.
@@ -47,37 +51,51 @@ def open_engine(path: str | Path, backend: str | None = None, *, threads: int | 
     backend: "onnxruntime" or "openvino" for an .onnx file. None takes OpenVINO where it is installed, can read the
         file, and ONNX Runtime has no accelerator; else ONNX Runtime.
     threads: how many compute one run of an .onnx file; None is one for each physical core that this process may use.
+    device: which NVIDIA GPU, as CUDA counts them, for plans and checkpoints; None is the first.
 
-    Raises UsageError for a missing file, an unknown extension or a backend that cannot be meant, MissingDependencyError
-    where the engine's package is not installed, EngineError for a file that cannot be run.
+    Raises UsageError for a missing file, an unknown extension, a backend that cannot be meant or a GPU that is not
+    there, MissingDependencyError where the engine's package is not installed, EngineError for a file that cannot be
+    run.
     """
     if backend is not None and backend not in BACKENDS:
         raise UsageError(f"there is no backend {backend!r}", f"choose from: {', '.join(BACKENDS)}")
     suffix = Path(path).suffix.lower()
     if backend is not None and suffix != ".onnx":
         raise UsageError(f"{path} has no choice of backends", f"{backend} runs .onnx files")
+    if device is not None and suffix == ".onnx":
+        raise UsageError(f"got GPU {device} for {path}", "choose a GPU for .plan, .engine and .safetensors files")
     if suffix == ".onnx":
         return _open_onnx(path, backend, threads) if backend else _open_fastest(path, threads)
     if suffix == ".safetensors":
-        return _open_checkpoint(path)
+        return _open_checkpoint(path, device)
     if suffix in (".plan", ".engine"):
         from rtparse.engines.tensorrt import TensorRTEngine
 
-        return TensorRTEngine(path)
+        return TensorRTEngine(path, device or 0)
     raise UsageError(
         f"{path} is no model file: its extension is {suffix!r}", "give an .onnx, .plan, .engine or .safetensors file"
     )
 
 
-def _open_checkpoint(path: str | Path) -> Engine:
+def open_on_each(path: str | Path, backend: str | None, devices: Sequence[int]) -> list[Engine]:
+    """One engine for each of these GPUs, or one where none is named. Raises as `open_engine` does, all closed then."""
+    if len(set(devices)) < len(devices):
+        raise UsageError(f"got GPUs {', '.join(map(str, devices))}", "name each once")
+    with ExitStack() as opened:
+        engines = [opened.enter_context(open_engine(path, backend, device=device)) for device in devices or (None,)]
+        opened.pop_all()
+    return engines
+
+
+def _open_checkpoint(path: str | Path, device: int | None) -> Engine:
     from rtparse.engines.torch_engine import TorchEngine
 
     if importlib.util.find_spec("torch") is not None:
         from rtparse.engines.torch_cuda import TorchCudaEngine, can_keep_frames
 
         if can_keep_frames():
-            return TorchCudaEngine(path)
-    return TorchEngine(path)
+            return TorchCudaEngine(path, device)
+    return TorchEngine(path, device)
 
 
 def _open_onnx(path: str | Path, backend: str, threads: int | None) -> Engine:

@@ -40,15 +40,16 @@ def can_keep_frames() -> bool:
 
 
 class TorchCudaEngine(TorchEngine):
-    """A .safetensors checkpoint on the first CUDA device.
+    """A .safetensors checkpoint on a CUDA device.
 
     `infer` is the reference, in float32; frames that stay on the GPU go through a copy of the network in float16.
     """
 
     batch = BATCH
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, device: int | None = None) -> None:
+        super().__init__(path, device)
+        self._index = device or 0
         self._lock = Lock()
         self._gpu: Device | None = None
         self._half: Any = None
@@ -69,8 +70,8 @@ class TorchCudaEngine(TorchEngine):
             if self._model is None:
                 raise EngineError(f"{self.path} was closed", "open it again")
             if self._gpu is None:
-                self._gpu, self._half = Device(), half_precision(self._model)
-            network = TorchNetwork(self._half, len(self.metadata.classes), network_hw, BATCH)
+                self._gpu, self._half = Device(self._index), half_precision(self._model)
+            network = TorchNetwork(self._half, len(self.metadata.classes), network_hw, BATCH, self._index)
             path = FramePath(
                 self._gpu, network, self.metadata, depth=depth, labels=labels, overlay=overlay, smooth=smooth
             )
@@ -92,8 +93,9 @@ class TorchNetwork(DeviceNetwork):
 
     recordable = False
 
-    def __init__(self, model: Any, classes: int, size_hw: tuple[int, int], most: int) -> None:
-        """model: as `half_precision` makes it. most: pictures of a batch."""
+    def __init__(self, model: Any, classes: int, size_hw: tuple[int, int], most: int, device: int = 0) -> None:
+        """model: as `half_precision` makes it, on that GPU. most: pictures of a batch."""
+        self._device = device
         self.profiles = (Profile(size_hw, (1, 1, most)),)
         self.given_dtype = self.logits_dtype = np.dtype(np.float16)
         self._model = model
@@ -107,7 +109,7 @@ class TorchNetwork(DeviceNetwork):
         import torch
 
         key = (given.pointer, logits.pointer, given.shape)
-        with _translated(given.shape), torch.inference_mode():
+        with _translated(given.shape), torch.inference_mode(), torch.cuda.device(self._device):
             on = torch.cuda.ExternalStream(stream.handle)  # type: ignore[no-untyped-call]
             with torch.cuda.stream(on):
                 if (graph := self._graphs.get(key)) is not None:

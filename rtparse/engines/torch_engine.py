@@ -9,17 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse.engines.base import Engine, check_batch
-from rtparse.errors import EngineError, MissingDependencyError
+from rtparse.errors import EngineError, MissingDependencyError, UsageError
 
 
 class TorchEngine(Engine):
-    """A .safetensors checkpoint of rtparse's training, on the first CUDA device or else the CPU."""
+    """A .safetensors checkpoint of rtparse's training, on a CUDA device or else the CPU."""
 
     kind = "torch"
     sizes = None
 
-    def __init__(self, path: str | Path) -> None:
-        """Raises MissingDependencyError without torch, UsageError for a missing file, EngineError for another one."""
+    def __init__(self, path: str | Path, device: int | None = None) -> None:
+        """device: which GPU; None is the first, where torch has one.
+
+        Raises MissingDependencyError without torch, UsageError for a missing file or a GPU that is not there,
+        EngineError for another file.
+        """
         try:
             import torch
 
@@ -28,9 +32,13 @@ class TorchEngine(Engine):
             if error.name not in ("torch", "safetensors"):
                 raise
             raise MissingDependencyError(error.name, "train") from None
+        if device is not None and not 0 <= device < torch.cuda.device_count():
+            names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+            there = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+            raise UsageError(f"torch has no GPU {device}", f"choose from: {there}" if there else "there is none")
         self.path = str(path)
         model, self.metadata = load_checkpoint(Path(path))
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = f"cuda:{device or 0}" if torch.cuda.is_available() else "cpu"
         self._model: Any = model.to(self._device)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

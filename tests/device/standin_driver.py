@@ -20,7 +20,7 @@ from rtparse.kernels import FOLDER, Variant, definitions, entry
 from rtparse.kernels.nvrtc import Compiled
 
 SOURCES = Path(__file__).with_name("standin")
-FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+FLAGS = ("-std=c++20", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 def build_driver(folder: Path) -> None:

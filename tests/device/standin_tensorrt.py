@@ -13,6 +13,7 @@ from halving import PLANES, Halving
 from standin_driver import compile_twin
 
 from rtparse.device import Device, DeviceArray
+from rtparse.device.driver import call
 from rtparse.sidecar import Profile
 
 __version__ = "11.0.0"
@@ -128,7 +129,7 @@ class EngineInspector:
 class IExecutionContext:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
-        self._device = Device()
+        self._device = Device(int(call("cuCtxGetDevice")))  # as the library does
         self._addresses: dict[str, int] = {}
         self._memory = (0, 0)
         self._executed = False

@@ -73,27 +73,25 @@ def check(parsed: Parsing) -> None:
 
 
 def pipeline(stages: FrameStages, *inputs: Iterator[Frame], batch: int = 1) -> Pipeline[Parsing]:
-    return Pipeline(
-        inputs, stages.stages, batch=batch, kind=lambda frame: letterbox(frame.size_hw).network_hw, stop=stages.close
-    )
+    return Pipeline(inputs, stages.stages, batch=batch, kind=stages.kind, stop=stages.close)
 
 
-@pytest.mark.parametrize("live", [False, True])
-def test_frames_come_in_order_with_their_labels(engine: HalvingEngine, live: bool) -> None:
+@pytest.mark.parametrize("latency", [False, True])
+def test_frames_come_in_order_with_their_labels(engine: HalvingEngine, latency: bool) -> None:
     assert isinstance(engine, FrameEngine)
-    with pipeline(FrameStages(engine, letterbox, parsing, live=live), frames(20)) as results:
+    with pipeline(FrameStages([engine], letterbox, parsing, latency=latency), frames(20)) as results:
         for index, parsed in enumerate(results):
             assert parsed.frame.index == index
             check(parsed)
     assert index == 19
-    assert engine.opened == [(LANDSCAPE, 1 if live else 3)]
+    assert engine.opened == [(LANDSCAPE, 1 if latency else 3)]
 
 
 def test_sources_of_several_shapes_share_the_gpu(engine: HalvingEngine) -> None:
     shapes = [(36, 64), (64, 36), (40, 64)]
     inputs = [frames(8, source, *shape) for source, shape in enumerate(shapes)]
     seen: dict[int, list[int]] = {0: [], 1: [], 2: []}
-    with pipeline(FrameStages(engine, letterbox, parsing), *inputs, batch=4) as results:
+    with pipeline(FrameStages([engine], letterbox, parsing), *inputs, batch=4) as results:
         for parsed in results:
             check(parsed)
             seen[parsed.frame.source].append(parsed.frame.index)
@@ -128,7 +126,7 @@ class OnCpu:
         return Upsampler(box, logits.shape[1:])(smoothed)
 
 
-@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("latency", [False, True])
 @pytest.mark.parametrize(
     "shapes",
     [
@@ -137,10 +135,10 @@ class OnCpu:
         [(36, 64), (40, 64), (36, 64)],  # another size, but not for the network
     ],
 )
-def test_smoothing_is_the_cpus(engine: HalvingEngine, live: bool, shapes: list[tuple[int, int]]) -> None:
+def test_smoothing_is_the_cpus(engine: HalvingEngine, latency: bool, shapes: list[tuple[int, int]]) -> None:
     on_cpu, plain = OnCpu(0.8), OnCpu(0)
     changed = []
-    with pipeline(FrameStages(engine, letterbox, parsing, live=live, smooth=0.8), shots(0, shapes)) as results:
+    with pipeline(FrameStages([engine], letterbox, parsing, latency=latency, smooth=0.8), shots(0, shapes)) as results:
         for parsed in results:
             expected = on_cpu(parsed.frame)
             assert (parsed.labels == expected).mean() > 0.99
@@ -153,7 +151,7 @@ def test_each_source_has_its_own_mean(engine: HalvingEngine) -> None:
     shapes = [[(36, 64)] * 2, [(36, 64), (64, 36)], [(40, 64)] * 2]
     on_cpu = [OnCpu(0.8) for _ in shapes]
     inputs = [shots(source, each) for source, each in enumerate(shapes)]
-    with pipeline(FrameStages(engine, letterbox, parsing, smooth=0.8), *inputs, batch=4) as results:
+    with pipeline(FrameStages([engine], letterbox, parsing, smooth=0.8), *inputs, batch=4) as results:
         for parsed in results:
             assert (parsed.labels == on_cpu[parsed.frame.source](parsed.frame)).mean() > 0.99
     assert [each.began for each in on_cpu] == [[0, 4]] * 3
@@ -161,7 +159,7 @@ def test_each_source_has_its_own_mean(engine: HalvingEngine) -> None:
 
 def test_leaving_early_frees_everything(engine: HalvingEngine, standin: StandIn) -> None:
     before = standin.wrong()
-    for parsed in pipeline(FrameStages(engine, letterbox, parsing), frames(1000)):
+    for parsed in pipeline(FrameStages([engine], letterbox, parsing), frames(1000)):
         check(parsed)
         if parsed.frame.index == 2:
             break
@@ -170,7 +168,7 @@ def test_leaving_early_frees_everything(engine: HalvingEngine, standin: StandIn)
 
 def test_memory_stays_flat(engine: HalvingEngine, standin: StandIn) -> None:
     live, made = [], []
-    with pipeline(FrameStages(engine, letterbox, parsing), frames(300)) as results:
+    with pipeline(FrameStages([engine], letterbox, parsing), frames(300)) as results:
         for parsed in results:
             if parsed.frame.index % 100 == 50:
                 counts = standin.counts()
@@ -182,7 +180,7 @@ def test_memory_stays_flat(engine: HalvingEngine, standin: StandIn) -> None:
 
 def test_a_gpu_that_is_lost_ends_the_stream_with_its_error(standin: StandIn, compiler: Compiler) -> None:
     with Device() as device:
-        stages = FrameStages(HalvingEngine(device, compiler), letterbox, parsing)
+        stages = FrameStages([HalvingEngine(device, compiler)], letterbox, parsing)
         results = pipeline(stages, frames(1000))
         next(results)
         standin.fail("cuEventSynchronize", code=719, lost=True)
@@ -193,7 +191,7 @@ def test_a_gpu_that_is_lost_ends_the_stream_with_its_error(standin: StandIn, com
 
 
 def test_closing_while_frames_are_on_the_way_wakes_everybody(engine: HalvingEngine) -> None:
-    stages = FrameStages(engine, letterbox, parsing)
+    stages = FrameStages([engine], letterbox, parsing)
     reached = Flag()
 
     def endless() -> Iterator[Frame]:
@@ -211,7 +209,7 @@ def test_closing_while_frames_are_on_the_way_wakes_everybody(engine: HalvingEngi
 
 
 def test_two_streams_run_side_by_side(engine: HalvingEngine) -> None:
-    first, second = (pipeline(FrameStages(engine, letterbox, parsing), frames(6, source)) for source in range(2))
+    first, second = (pipeline(FrameStages([engine], letterbox, parsing), frames(6, source)) for source in range(2))
     with first, second:
         for left, right in zip(first, second, strict=True):
             check(left)

@@ -13,17 +13,19 @@ from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from rtparse import Parser
+from rtparse.cli import main
 from rtparse.engines import open_engine
 from rtparse.engines.fake import FakeEngine
 from rtparse.engines.flavours import FLAVOURS, Flavour
 from rtparse.engines.plan import describe_layers
 from rtparse.engines.tensorrt import TensorRTEngine
-from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, RtparseError
+from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, RtparseError, UsageError
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 from rtparse.sidecar import Build, Profile, Sidecar, Target, this_os, write_plan
@@ -273,6 +275,80 @@ def test_a_parsers_streams_take_the_way_of_the_gpu(
                 labels = expected[parsing.frame.source][parsing.frame.index]
                 assert (parsing.labels == labels).mean() > 0.9995
         assert standin.counts()["calls:cuEventSynchronize"]
+
+
+@pytest.fixture
+def two_gpus(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    from standin_driver import compile_twin
+
+    monkeypatch.setenv("STANDIN_DEVICES", "2")
+    monkeypatch.setattr(TensorRTEngine, "frame_path", partialmethod(TensorRTEngine.frame_path, compiler=compile_twin))
+
+
+@pytest.mark.parametrize("latency", [False, True])
+def test_gpus_share_the_sources_of_a_stream(
+    write: WritePlan, two_gpus: None, monkeypatch: pytest.MonkeyPatch, latency: bool
+) -> None:
+    opened, way = [], TensorRTEngine.frame_path
+
+    def counted(engine: TensorRTEngine, *given: Any, **options: Any) -> Any:
+        opened.append((engine._device.index, options["depth"]))
+        return way(engine, *given, **options)
+
+    monkeypatch.setattr(TensorRTEngine, "frame_path", counted)
+    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(9)]
+    sources = [images[:4], images[4:6], images[6:]]
+    with Parser(write(), device=[1, 0], smooth=0.5, latency=latency) as parser, Parser(cpu(), smooth=0.5) as other:
+        expected = [[each.labels for each in other.stream(source)] for source in sources]
+        seen: list[list[int]] = [[], [], []]
+        for parsing in parser.stream([iter(source) for source in sources]):
+            number, index = parsing.frame.source, parsing.frame.index
+            assert (parsing.labels == expected[number][index]).mean() > 0.9995
+            seen[number].append(index)
+        assert seen == [[0, 1, 2, 3], [0, 1], [0, 1, 2]]
+        assert sorted(opened) == [(0, 1 if latency else 3), (1, 1 if latency else 3)]
+        np.testing.assert_array_equal(parser(images[0]).labels, other(images[0]).labels)
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (2, r"there is no GPU 2; choose from: 0 \(stand-in\), 1 \(stand-in\)"),
+        (-1, "there is no GPU -1"),
+        ([0, 2], "there is no GPU 2"),  # the first is freed
+        ([1, 1], "got GPUs 1, 1; name each once"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_wrong_use(write: WritePlan, two_gpus: None, device: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Parser(write(), device=device)
+
+
+def test_the_command_takes_gpus_and_tells_which_there_are(
+    write: WritePlan,
+    two_gpus: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr("sys.argv", ["rtparse", "video", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+        for index in range(3):
+            cv2.imwrite(str(folder / f"{index}.png"), np.random.default_rng(index).integers(0, 255, (128, 192, 3)))
+    engine = ("--engine", write())
+    assert run(*folders, *engine, "--device", "0,5") == 2
+    assert "there is no GPU 5; choose from: 0 (stand-in), 1 (stand-in)" in capsys.readouterr().err
+    assert run(*folders, *engine, "--device", "first") == 2
+    assert "'first' is no list of GPUs" in capsys.readouterr().err
+    assert run(*folders, *engine, "--device", "0,1", "--latency") == 0
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["first.parsed.mp4", "second.parsed.mp4"]
 
 
 def test_two_parsers_and_several_threads_share_the_gpu(write: WritePlan) -> None:

@@ -17,21 +17,27 @@ CUcontext primary(CUdevice device) { return reinterpret_cast<CUcontext>(0x7000 +
 
 long devices() { return setting("STANDIN_DEVICES", 1); }
 
+CUcontext owner_of(const Block &block) { return block.owner; }
+CUcontext owner_of(Function *function) { return function->owner; }
+template <class Kind>
+CUcontext owner_of(const std::shared_ptr<Kind> &kept) {
+    return kept->owner;
+}
+
+template <class Map>
+long drop(Map &map, CUcontext owner) {
+    return static_cast<long>(std::erase_if(map, [owner](auto &each) { return owner_of(each.second) == owner; }));
+}
+
 // What is still there when the context goes: the real driver frees it as well, and nobody learns that it was forgotten.
-void reclaim() {
+void reclaim(CUcontext context) {
     State &s = state();
-    size_t left = s.memory.size() + s.streams.size() + s.events.size() + s.modules.size() + s.graphs.size() +
-                  s.executables.size();
-    s.counts["leaked"] += static_cast<long>(left);
     advance_all();
-    s.memory.clear();  // the bytes stay, as somebody may hold them
-    s.device_bytes = 0;
-    s.streams.clear();
-    s.events.clear();
-    s.modules.clear();
-    s.functions.clear();
-    s.graphs.clear();
-    s.executables.clear();
+    drop(s.functions, context);
+    // The bytes of memory stay, as somebody may hold them.
+    s.counts["leaked"] += drop(s.memory, context) + drop(s.streams, context) + drop(s.events, context) +
+                          drop(s.modules, context) + drop(s.graphs, context) + drop(s.executables, context);
+    s.device_bytes.erase(context);
 }
 
 const std::map<int, std::pair<const char *, const char *>> &texts() {
@@ -70,6 +76,12 @@ const std::map<int, std::pair<const char *, const char *>> &texts() {
 }  // namespace
 
 CUcontext current_context() { return stack.empty() ? nullptr : stack.back(); }
+
+bool at_home(CUcontext owner) {
+    if (owner == current_context()) return true;
+    ++state().counts["misuse"];
+    return false;
+}
 
 }  // namespace standin
 
@@ -135,18 +147,19 @@ CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice) {
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     ENTER(init);
-    ++state().retained;
     *context = primary(device);
+    ++state().retained[*context];
     return CUDA_SUCCESS;
 }
 
-CUresult cuDevicePrimaryCtxRelease(CUdevice) {
+CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
     ENTER(init);
-    if (state().retained == 0) {
+    unsigned &users = state().retained[primary(device)];
+    if (users == 0) {
         ++state().counts["misuse"];
         return CUDA_ERROR_INVALID_CONTEXT;
     }
-    if (--state().retained == 0) reclaim();
+    if (--users == 0) reclaim(primary(device));
     return CUDA_SUCCESS;
 }
 

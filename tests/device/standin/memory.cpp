@@ -19,13 +19,14 @@ CUresult refuse() {
 CUresult allocate(void **pointer, size_t size, bool host) {
     State &s = state();
     if (size == 0) return CUDA_ERROR_INVALID_VALUE;
-    if (!host && s.device_bytes + size > memory_total()) return CUDA_ERROR_OUT_OF_MEMORY;
+    CUcontext owner = current_context();
+    if (!host && s.device_bytes[owner] + size > memory_total()) return CUDA_ERROR_OUT_OF_MEMORY;
     void *block = nullptr;
     if (posix_memalign(&block, 256, size + GUARD) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
     std::memset(block, FRESH, size);
     std::memset(static_cast<char *>(block) + size, WATCH, GUARD);
-    s.memory[reinterpret_cast<uintptr_t>(block)] = {size, host};
-    if (!host) s.device_bytes += size;
+    s.memory[reinterpret_cast<uintptr_t>(block)] = {size, host, owner};
+    if (!host) s.device_bytes[owner] += size;
     ++s.counts[host ? "host allocations" : "device allocations"];
     *pointer = block;
     return CUDA_SUCCESS;
@@ -44,20 +45,20 @@ CUresult release(void *pointer, bool host) {
         }
     }
     std::memset(bytes, FREED, found->second.size);
-    if (!host) s.device_bytes -= found->second.size;
+    if (!host) s.device_bytes[found->second.owner] -= found->second.size;
     s.memory.erase(found);
     std::free(bytes);
     return CUDA_SUCCESS;
 }
 
 bool on_device(CUdeviceptr pointer, size_t size) {
-    bool host = false;
-    return inside(reinterpret_cast<void *>(pointer), size, &host) && !host;
+    const Block *block = block_of(reinterpret_cast<void *>(pointer), size);
+    return block && !block->host && at_home(block->owner);
 }
 
 bool page_locked(const void *pointer, size_t size) {
-    bool host = false;
-    return inside(pointer, size, &host) && host;
+    const Block *block = block_of(pointer, size);
+    return block && block->host;
 }
 
 void *at(CUdeviceptr pointer) { return reinterpret_cast<void *>(pointer); }
@@ -145,13 +146,12 @@ size_t memory_total() {
     return total;
 }
 
-bool inside(const void *pointer, size_t size, bool *host) {
+const Block *block_of(const void *pointer, size_t size) {
     auto address = reinterpret_cast<uintptr_t>(pointer);
     auto after = state().memory.upper_bound(address);
-    if (after == state().memory.begin()) return false;
+    if (after == state().memory.begin()) return nullptr;
     auto &[first, block] = *--after;
-    *host = block.host;
-    return address + size <= first + block.size;
+    return address + size <= first + block.size ? &block : nullptr;
 }
 
 }  // namespace standin
@@ -161,7 +161,7 @@ using namespace standin;
 CUresult cuMemGetInfo(size_t *free, size_t *total) {
     ENTER(context);
     *total = memory_total();
-    *free = *total - state().device_bytes;
+    *free = *total - state().device_bytes[current_context()];
     return CUDA_SUCCESS;
 }
 

@@ -20,6 +20,7 @@ CUresult load(CUmodule *handle, const void *image) {
     if (line != "standin") return CUDA_ERROR_INVALID_IMAGE;
     std::getline(lines, path);
     auto module = std::make_shared<Module>();
+    module->owner = current_context();
     module->library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!module->library) return CUDA_ERROR_INVALID_IMAGE;
     *handle = new_handle<CUmodule>();
@@ -62,6 +63,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule handle, const char *
     auto symbol = [&](const char *suffix) { return dlsym(library, (std::string(name) + suffix).c_str()); };
     auto sizes = reinterpret_cast<size_t (*)(size_t)>(symbol("_parameter"));
     auto kernel = std::make_unique<Function>();
+    kernel->owner = found->second->owner;
     kernel->run = reinterpret_cast<decltype(kernel->run)>(symbol("_host"));
     if (!sizes || !kernel->run) return CUDA_ERROR_NOT_FOUND;
     for (size_t i = 0; sizes(i); ++i) kernel->sizes.push_back(sizes(i));
@@ -79,6 +81,7 @@ CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid_y, uns
         ++state().counts["misuse"];
         return CUDA_ERROR_INVALID_HANDLE;
     }
+    if (!at_home(found->second->owner)) return CUDA_ERROR_INVALID_HANDLE;
     std::vector<unsigned> grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
     size_t threads = size_t{block_x} * block_y * block_z;
     if (!grid_x || !grid_y || !grid_z || grid_y > 65535 || grid_z > 65535 || !threads || threads > 1024 || block_z > 64) {

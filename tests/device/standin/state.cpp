@@ -108,7 +108,7 @@ size_t standin_counts(char *text, size_t room) {
     for (auto &[address, block] : s.memory) ++(block.host ? host : device);
     for (auto &[handle, stream] : s.streams) pending += stream->queue.size();
     auto counts = s.counts;
-    counts["live:context"] = s.retained;
+    for (auto &[context, users] : s.retained) counts["live:context"] += users;
     counts["live:device memory"] = static_cast<long>(device);
     counts["live:host memory"] = static_cast<long>(host);
     counts["live:stream"] = static_cast<long>(s.streams.size());

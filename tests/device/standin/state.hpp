@@ -32,27 +32,32 @@ struct Piece {
 };
 
 struct Graph {
+    CUcontext owner = nullptr;
     std::vector<Work> work;
     bool broken = false;
 };
 
 struct Stream {
+    CUcontext owner = nullptr;
     std::deque<Piece> queue;
     uint64_t given = 0, done = 0;
     Graph *capture = nullptr;
 };
 
 struct Event {
+    CUcontext owner = nullptr;
     Ticket ticket;
     double seconds = 0;
 };
 
 struct Function {
+    CUcontext owner = nullptr;
     void (*run)(const unsigned *grid, const unsigned *block, void **params);
     std::vector<size_t> sizes;  // of the parameters, in bytes
 };
 
 struct Module {
+    CUcontext owner = nullptr;
     void *library = nullptr;
     std::map<std::string, std::unique_ptr<Function>> functions;
 };
@@ -60,12 +65,13 @@ struct Module {
 struct Block {
     size_t size;
     bool host;
+    CUcontext owner;
 };
 
 struct State {
     std::mutex lock;
     int pid = 0;  // of the process that initialized; 0 before
-    unsigned retained = 0;
+    std::map<CUcontext, unsigned> retained;
     std::map<uintptr_t, Block> memory;
     std::map<CUstream, std::shared_ptr<Stream>> streams;
     std::map<CUevent, std::shared_ptr<Event>> events;
@@ -76,7 +82,7 @@ struct State {
     std::map<std::string, long> counts;
     std::mt19937 random{0};
     unsigned delay = 70;  // per cent of the chances to go on that a stream lets pass
-    size_t device_bytes = 0;
+    std::map<CUcontext, size_t> device_bytes;
     CUresult lost = CUDA_SUCCESS;  // what every call answers once the GPU is lost
 };
 
@@ -99,10 +105,13 @@ void spoil_capture();
 
 // Memory
 size_t memory_total();
-bool inside(const void *pointer, size_t size, bool *host);
+const Block *block_of(const void *pointer, size_t size);  // null where it is not inside one
 
 // Contexts
 CUcontext current_context();
+
+// Whether what belongs to a context is used in it. CUDA lets devices share some of it; rtparse never does.
+bool at_home(CUcontext owner);
 
 template <class Handle>
 Handle new_handle() {

@@ -69,6 +69,7 @@ CUresult enqueue(CUstream handle, Work work) {
     }
     auto stream = stream_of(handle);
     if (!stream) return invalid_handle();
+    if (!at_home(stream->owner)) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture) {
         stream->capture->work.push_back(std::move(work));
     } else {
@@ -89,6 +90,7 @@ CUresult cuStreamCreate(CUstream *handle, unsigned) {
     ENTER(context);
     *handle = new_handle<CUstream>();
     state().streams[*handle] = std::make_shared<Stream>();
+    state().streams[*handle]->owner = current_context();
     return CUDA_SUCCESS;
 }
 
@@ -137,6 +139,7 @@ CUresult cuEventCreate(CUevent *handle, unsigned) {
     ENTER(context);
     *handle = new_handle<CUevent>();
     state().events[*handle] = std::make_shared<Event>();
+    state().events[*handle]->owner = current_context();
     return CUDA_SUCCESS;
 }
 
@@ -152,6 +155,7 @@ CUresult cuEventRecord(CUevent handle, CUstream on) {
     auto event = found->second;
     auto stream = stream_of(on);
     if (on && !stream) return invalid_handle();
+    if (!at_home(event->owner) || (stream && !at_home(stream->owner))) return CUDA_ERROR_INVALID_HANDLE;
     if (!stream) {
         advance_all();
         event->ticket = {};
@@ -203,6 +207,7 @@ CUresult cuStreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
     if (!stream) return invalid_handle();
     if (captured) return CUDA_ERROR_ILLEGAL_STATE;
     captured = stream->capture = new Graph;
+    captured->owner = stream->owner;
     capturing = std::this_thread::get_id();
     return CUDA_SUCCESS;
 }
