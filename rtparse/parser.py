@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -25,7 +25,7 @@ from rtparse.pipeline import Pipeline, Stage
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, preprocess
 from rtparse.profiling import nvtx_range
-from rtparse.regions import Region, Roi
+from rtparse.regions import FollowStages, Region, Roi
 from rtparse.smoothing import Smoother
 from rtparse.sources import Source, open_sources
 from rtparse.sources.convert import to_bgr8
@@ -63,6 +63,7 @@ class Parser(Closing):
         size: Size = "auto",
         smooth: float = 0.0,
         roi: Roi | None = None,
+        follow: bool = False,
         palette: str | None = None,
         backend: str | None = None,
         device: int | Sequence[int] = (),
@@ -78,6 +79,8 @@ class Parser(Closing):
         smooth: 0 (off) to below 1, damps flicker in streams: the share of the past in a running mean of logits.
         roi: (x, y, width, height) or "x,y,width,height" in pixels of the frame: only this part is looked at, everything
             around it is background. None is the whole frame. A frame in which it does not lie is a UsageError.
+        follow: in streams, parse people in crops that follow them, each at the network's full resolution, and search
+            the frame for more of them. Costs several runs of the engine a frame; not together with `smooth`.
         palette: "default" or "colorblind", the colours of overlays, labels and legends; None keeps the model's own.
         backend: what runs an .onnx file, "onnxruntime" or "openvino"; None takes the faster one for this machine, as
             `rtparse.engines.open_engine` documents.
@@ -92,11 +95,16 @@ class Parser(Closing):
         """
         if color not in ("bgr", "rgb"):
             raise UsageError(f"the colour order is {color!r}", "choose bgr or rgb")
+        if follow and smooth:
+            raise UsageError(
+                f"got follow and smooth {smooth}", "give one of them: logits of crops that move have no running mean"
+            )
         Smoother(smooth)  # refuses a strength out of range before a model is loaded
         if palette is not None:
             palette_rgb(palette)  # and an unknown palette
         self._color = color
         self._smooth = smooth
+        self._follow = follow
         self._roi = None if roi is None else Region.of(roi)
         self._closed = False
         self._owns_engine = model is None or isinstance(model, str | Path)
@@ -120,7 +128,8 @@ class Parser(Closing):
             self.close()
             raise
         budget = metadata.size_hw[0] * metadata.size_hw[1]
-        self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, fixed, budget, self.engine.sizes, self._roi))
+        self._network_hw = lru_cache(GEOMETRIES)(partial(_network_hw, fixed, budget, self.engine.sizes))
+        self._letterbox = lru_cache(GEOMETRIES)(partial(_letterbox, self._network_hw, self._roi))
         self._upsampler = lru_cache(GEOMETRIES)(Upsampler)
 
     def __call__(self, image: object) -> Parsing:
@@ -192,7 +201,10 @@ class Parser(Closing):
         stages = [Stage(self._infer, 1 if latency else RUNS), Stage(finish)]
         closing = [source.close for source in sources]
         on_gpus = [engine for engine in self._engines if isinstance(engine, FrameEngine)]
-        if on_gpus:
+        if self._follow:
+            following = FollowStages(self.engine, self._network_hw, self._shown, self._labels, self._labelled)
+            stages = following.stages
+        elif on_gpus:
             on_gpu = FrameStages(
                 on_gpus,
                 self._letterbox,
@@ -243,8 +255,11 @@ class Parser(Closing):
 
     def _parsing(self, inferred: _Inferred, logits: NDArray[np.float32]) -> Parsing:
         with nvtx_range("postprocess"):
-            labels = self._upsampler(inferred.letterbox, logits.shape[1:])(logits)
+            labels = self._labels(inferred.letterbox, logits)
         return self._labelled(inferred.frame, labels)
+
+    def _labels(self, letterbox: Letterbox, logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self._upsampler(letterbox, logits.shape[1:])(logits)
 
     def _labelled(self, frame: Frame, labels: NDArray[np.uint8]) -> Parsing:
         if self._roi is not None:
@@ -274,13 +289,18 @@ def _numbered(source: Source, number: int) -> Iterator[Frame]:
             yield replace(frame, source=number)
 
 
-def _letterbox(
+def _network_hw(
     fixed: tuple[int, int] | None,
     budget: int,
     sizes: tuple[tuple[int, int], ...] | None,
-    roi: Region | None,
-    frame_hw: tuple[int, int],
+    picture_hw: tuple[int, int],
+) -> tuple[int, int]:
+    return fixed or network_size(picture_hw, budget, sizes)
+
+
+def _letterbox(
+    network_hw: Callable[[tuple[int, int]], tuple[int, int]], roi: Region | None, frame_hw: tuple[int, int]
 ) -> Letterbox:
     """Of what is looked at of a frame. Raises UsageError for a frame in which the region does not lie."""
     shown_hw = frame_hw if roi is None else roi.inside(frame_hw).size_hw
-    return Letterbox.fit(shown_hw, fixed or network_size(shown_hw, budget, sizes))
+    return Letterbox.fit(shown_hw, network_hw(shown_hw))

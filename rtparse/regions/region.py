@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 from operator import index
 
 import numpy as np
@@ -51,6 +52,10 @@ class Region:
         return self.y + self.height
 
     @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    @property
     def size_hw(self) -> tuple[int, int]:
         return self.height, self.width
 
@@ -71,6 +76,28 @@ class Region:
                 "expected x + width and y + height within the frame",
             )
         return self
+
+    def between(self, left: float, top: float, right: float, bottom: float) -> Region | None:
+        """The part of the region between such lines, counted from its own corner; None where there is none."""
+        x, y = self.x + max(floor(left), 0), self.y + max(floor(top), 0)
+        width, height = min(self.x + ceil(right), self.right) - x, min(self.y + ceil(bottom), self.bottom) - y
+        return Region(x, y, width, height) if min(width, height) > 0 else None
+
+    def shared(self, other: Region) -> int:
+        """Pixels that lie in both."""
+        across = min(self.right, other.right) - max(self.x, other.x)
+        down = min(self.bottom, other.bottom) - max(self.y, other.y)
+        return max(across, 0) * max(down, 0)
+
+    def joined(self, other: Region) -> Region:
+        """The smallest region that holds both."""
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        return Region(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
+
+    def grown(self, by: float) -> Region:
+        """Larger by so many pixels on each side; may reach outside the frame."""
+        pixels = ceil(by)
+        return Region(self.x - pixels, self.y - pixels, self.width + 2 * pixels, self.height + 2 * pixels)
 
     def crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A view of the region's pixels of an image (H, W) or (H, W, 3)."""
