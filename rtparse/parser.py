@@ -99,6 +99,8 @@ class Parser(Closing):
             raise UsageError(
                 f"got follow and smooth {smooth}", "give one of them: logits of crops that move have no running mean"
             )
+        if follow and not isinstance(device, int) and len(device) > 1:
+            raise UsageError(f"got follow and the devices {', '.join(map(str, device))}", "give one device")
         Smoother(smooth)  # refuses a strength out of range before a model is loaded
         if palette is not None:
             palette_rgb(palette)  # and an unknown palette

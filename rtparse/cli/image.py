@@ -17,6 +17,7 @@ from rtparse.cli import effects, options
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT", help="[default: IN.parsed.png]")
 @options.outputs
 @effects.option
+@options.roi
 @options.verbosity
 @click.pass_context
 def command(
@@ -35,6 +36,7 @@ def command(
     rle: bool,
     yes: bool,
     effects_given: tuple[str, ...],
+    roi: str | None,
 ) -> None:
     """Parse the picture IN and write what was found as a picture (.png, .jpg or .webp)."""
     from rtparse.cli.work import Job, SideOutputs, keep_existing, run
@@ -54,7 +56,7 @@ def command(
     clear = chain is not None and chain.alpha
     image_suffix(output, alpha=clear)
     names = [name.strip() for name in classes.split(",")] if classes else None
-    with Parser(engine, backend=backend, size=size, palette=palette) as parser, open_source(source) as opened:
+    with Parser(engine, backend=backend, size=size, roi=roi, palette=palette) as parser, open_source(source) as opened:
         parser.check_classes([*(names or ()), *(chain.classes if chain else ())])
         if opened.info.frame_count != 1:
             raise UsageError(f"{source} is no single picture", f"parse it as a video: rtparse video {source}")

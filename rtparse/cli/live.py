@@ -19,6 +19,8 @@ from rtparse.cli.duration import Duration
 @options.views
 @effects.option
 @options.smooth
+@options.roi
+@options.follow
 @click.option("--show", is_flag=True, help="Show the frames in a window each; q or Esc ends.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="DIR", help="Record as MP4 files, named by time.")
 @click.option("--segment", type=Duration(), default="10m", show_default=True, help="Length of a recorded file.")
@@ -71,6 +73,8 @@ def command(
     classes: str | None,
     effects_given: tuple[str, ...],
     smooth: float,
+    roi: str | None,
+    follow: bool,
     show: bool,
     record: Path | None,
     segment: float,
@@ -140,7 +144,9 @@ def command(
     with ExitStack() as opened:
         # Before the model is loaded, so that what cannot be meant is told at once.
         live = [opened.enter_context(open_live(spec, wanted)) for spec in specs]
-        parser = opened.enter_context(Parser(engine, backend=backend, size=size, smooth=smooth, palette=palette))
+        parser = opened.enter_context(
+            Parser(engine, backend=backend, size=size, smooth=smooth, roi=roi, follow=follow, palette=palette)
+        )
         parser.check_classes([*(shown or ()), *(chain.classes if chain else ())])
         ctx.exit(run(parser, live, plan.outputs(), seconds=seconds or math.inf, stats=stats, wait=keep_all))
 

@@ -112,6 +112,22 @@ def smooth(command: F) -> F:
     )(command)
 
 
+def roi(command: F) -> F:
+    """--roi."""
+    return click.option(
+        "--roi", metavar="X,Y,W,H", help="Look only at this part of the frame, in pixels; around it is background."
+    )(command)
+
+
+def follow(command: F) -> F:
+    """--follow."""
+    return click.option(
+        "--follow",
+        is_flag=True,
+        help="Parse distant people in crops that follow them, each at full network resolution; several times slower.",
+    )(command)
+
+
 def _devices(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in value.split(",")) if value else ()

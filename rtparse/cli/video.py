@@ -35,6 +35,8 @@ AT_ONCE = 8
 @options.outputs
 @effects.option
 @options.smooth
+@options.roi
+@options.follow
 @options.device
 @options.latency
 @click.option("--show", is_flag=True, help="Show the frames in a window; q or Esc ends.")
@@ -57,6 +59,8 @@ def command(
     yes: bool,
     effects_given: tuple[str, ...],
     smooth: float,
+    roi: str | None,
+    follow: bool,
     device: tuple[int, ...],
     latency: bool,
     show: bool,
@@ -101,7 +105,15 @@ def command(
 
     code = 0
     with Parser(
-        engine, backend=backend, size=size, smooth=smooth, palette=palette, device=device, latency=latency
+        engine,
+        backend=backend,
+        size=size,
+        smooth=smooth,
+        roi=roi,
+        follow=follow,
+        palette=palette,
+        device=device,
+        latency=latency,
     ) as parser:
         parser.check_classes([*(names or ()), *(chain.classes if chain else ())])
         for group in (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE)):

@@ -17,11 +17,15 @@ KEPT = 1.5
 """People share a crop if it shows none of them smaller by more than this factor than a crop of their own would; those
 who shared one before do so up to the second figure, so that nobody comes and goes with every step."""
 
+BEARABLE = 2.0
+"""The same factor where there are more people than crops. Past it the network may not even find them again."""
+
 
 def grouped(
     boxes: Sequence[Region], shape: CropShape, most: int, together: Callable[[Region, Region], bool]
 ) -> list[Region]:
-    """The boxes of groups of people, `most` at most: those who are closest share a crop where there are more.
+    """The boxes of groups of people. Where there are more than `most`, those who are closest share a crop too, if that
+    is bearable.
 
     together: whether two boxes lay in one crop in the frame before.
     """
@@ -38,7 +42,8 @@ def grouped(
     while len(groups) > 1:
         pair = next((pair for pair in combinations(groups, 2) if share(*pair)), None)
         if pair is None and len(groups) > most:
-            pair = min(combinations(groups, 2), key=lambda pair: loss(*pair))
+            closest = min(combinations(groups, 2), key=lambda pair: loss(*pair))
+            pair = closest if loss(*closest) <= BEARABLE else None
         if pair is None:
             break
         groups = [group for group in groups if group not in pair]

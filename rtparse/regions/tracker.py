@@ -33,8 +33,9 @@ class Tracker:
     """Of one source, whose frames have one size. For each frame in order: `looks`, then `see`. Not thread-safe.
 
     People in crops are looked for in these. The whole frame is looked at too, and its labels count outside the crops,
-    while nobody is followed and while someone is so near that a crop would gain nothing. Beside these one part of
-    `search_parts` is searched in each frame, so each place is seen once in `period` frames.
+    while nobody is followed, while someone is so near that a crop would gain nothing, and for a period after more
+    people were seen than there are crops. Beside these one part of `search_parts` is searched in each frame, so each
+    place is seen once in `period` frames.
     """
 
     def __init__(self, shape: CropShape, whole_hw: tuple[int, int], most: int) -> None:
@@ -48,13 +49,13 @@ class Tracker:
         self._most = most
         self._parts = cycle(parts[1:] + parts[:1])
         self._crops: list[Crop] = []
-        self._near = False
+        self._whole_for = 0
         self._looks: list[Look] = []
 
     def looks(self) -> list[Look]:
         """Of the next frame. Those that are pasted come from far to near: the nearer cover the others."""
         looks = []
-        if self._near or not self._crops:
+        if self._whole_for or not self._crops:
             looks.append(Look(self._whole, pasted=True, crop=False))
         searched = next(self._parts)
         if searched != self._whole or not looks:
@@ -73,17 +74,16 @@ class Tracker:
             # What lies in a crop is the crop's to judge: it sees it largest.
             boxes += [box for box in people if look.crop or not any(2 * box.shared(c) > box.area for c in crops)]
         groups = grouped(boxes, self._shape, self._most, self._together)
-        before, after = list(self._crops), []
-        self._near = False
+        before, after, new = list(self._crops), [], []
+        self._whole_for = max(self._whole_for - 1, 0)
         for group in sorted(groups, key=lambda group: -group.area):
             crop = max(before, key=lambda crop: _overlap(crop.box, group), default=None)
             if crop is not None and _overlap(crop.box, group) == 0:
                 crop = None
             if self._shape.zoom(group) < (KEPT_GAIN if crop else GAIN) * self._whole_zoom:
-                self._near = True
-                continue
-            if crop is None:
-                after.append(Crop.around(group, self._shape))
+                self._whole_for = max(self._whole_for, 1)
+            elif crop is None:
+                new.append(Crop.around(group, self._shape))
             else:
                 before.remove(crop)
                 after.append(crop.moved(group))
@@ -91,8 +91,11 @@ class Tracker:
             # Whoever is in a group by now was not lost.
             if not any(2 * crop.box.shared(group) > crop.box.area for group in groups):
                 missing = crop.missing()
-                after += [missing] if missing and len(after) < self._most else []
-        self._crops = after
+                after += [missing] if missing else []
+        # Who is followed stays so; of the others the largest.
+        if len(after) + len(new) > self._most:
+            self._whole_for = self.period
+        self._crops = (after + new)[: self._most]
 
     def _together(self, a: Region, b: Region) -> bool:
         return any(crop.box.shared(a) and crop.box.shared(b) for crop in self._crops)
