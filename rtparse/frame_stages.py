@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rtparse.closing import Closing
 from rtparse.engines.base import FrameEngine
-from rtparse.errors import EngineError
+from rtparse.errors import DeviceMemoryError, EngineError
 from rtparse.frame import Frame
 from rtparse.parsing import Parsing
 from rtparse.pipeline import Stage
@@ -85,14 +85,33 @@ class FrameStages(Closing):
             if self._sizes.get(frame.source) != network_hw:
                 path.restart(frame.source)
                 self._sizes[frame.source] = network_hw
-        pending = path.submit(given, [frame.source for frame in frames])
-        return [_Sent(frame, pending) for frame in frames]
+        try:
+            return self._submit(path, frames, given)
+        except DeviceMemoryError as error:
+            if not path.halve(error):
+                raise
+            return self._submit(path, frames, given)
 
     def _receive(self, batch: list[_Sent]) -> list[Parsing]:
+        late = iter(batch[-1].pending.result())
         return [
-            self._parsing(sent.frame, _labels(parsed))
-            for sent, parsed in zip(batch, batch[0].pending.result(), strict=True)
+            self._parsing(sent.frame, _labels(next(late)) if sent.labels is None else sent.labels) for sent in batch
         ]
+
+    def _submit(
+        self, path: FramePath, frames: list[Frame], given: list[tuple[NDArray[np.uint8], Letterbox]]
+    ) -> list[_Sent]:
+        """All at once, or in parts where memory is short: then only the last part is waited for elsewhere."""
+        most = path.most(given[0][1].network_hw)
+        sent: list[_Sent] = []
+        for first in range(0, len(frames), most):
+            part = frames[first : first + most]
+            pending = path.submit(given[first : first + most], [frame.source for frame in part])
+            if first + most < len(frames):
+                sent += [_Sent(frame, pending, _labels(one)) for frame, one in zip(part, pending.result(), strict=True)]
+            else:
+                sent += [_Sent(frame, pending) for frame in part]
+        return sent
 
     def _engine_of(self, frame: Frame) -> int:
         return frame.source % len(self._engines)
@@ -111,10 +130,11 @@ class FrameStages(Closing):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sent:
-    """A frame of a batch that is on its way."""
+    """A frame of a batch that is on its way. labels: None where `pending` still has them."""
 
     frame: Frame
     pending: Pending
+    labels: NDArray[np.uint8] | None = None
 
 
 def _labels(parsed: Parsed) -> NDArray[np.uint8]:

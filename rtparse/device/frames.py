@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -17,16 +18,18 @@ from rtparse.device.context import Device
 from rtparse.device.graphs import Replays
 from rtparse.device.kernels import Compiler, Kernels
 from rtparse.device.memory import DeviceBuffer, HostBuffer
-from rtparse.device.network import DeviceNetwork, largest
+from rtparse.device.network import DeviceNetwork, halved, largest
 from rtparse.device.seats import Passage, Seat, Wanted
 from rtparse.device.smoothing import RunningMean
 from rtparse.device.streams import Event, Stream
-from rtparse.errors import DeviceError, EngineError, UsageError
+from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, UsageError
 from rtparse.kernels.frames import blend_palette
 from rtparse.kernels.nvrtc import compile_kernel
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 from rtparse.profiling import nvtx_range
+
+_log = logging.getLogger("rtparse")
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,13 @@ class FramePath(Closing):
         """depth: batches on the way at once. 1 is for the lowest latency: one stream, in which nothing waits.
 
         labels, overlay: what comes down. smooth: strength of a `Smoother` for each source.
-        Raises DeviceMemoryError, MissingDependencyError without NVRTC, DeviceError.
+        Where memory is short, half of the largest batch is tried once: see `most`. Raises DeviceMemoryError,
+        MissingDependencyError without NVRTC, DeviceError.
         """
         self._device = device
         self._network = network
-        self._profiles = {profile.size_hw: profile.batch for profile in network.profiles}
+        self._profiles = {profile.size_hw: profile for profile in network.profiles}
+        self._halved = False
         self._runs: dict[tuple[int, ...], _Run] = {}
         self._smooth = smooth
         self._means: dict[tuple[int, tuple[int, int]], RunningMean] = {}
@@ -94,9 +99,12 @@ class FramePath(Closing):
         self._free: SimpleQueue[_Slot | None] = SimpleQueue()
         with ExitStack() as failed, ExitStack() as stack:
             failed.callback(network.close)
-            given, logits = largest(network, network.profiles)
-            self._given = stack.enter_context(DeviceBuffer(device, (given,), network.given_dtype))
-            self._logits = stack.enter_context(DeviceBuffer(device, (logits,), network.logits_dtype))
+            try:
+                self._given, self._logits = self._allocate(stack)
+            except DeviceMemoryError as error:
+                if not self.halve(error):
+                    raise
+                self._given, self._logits = self._allocate(stack)
             self._compute = stack.enter_context(Stream(device))
             self._up, self._down = (
                 (self._compute, self._compute)
@@ -110,7 +118,7 @@ class FramePath(Closing):
                 _send(device, self._compute, table.array, blend_palette(overlay.palette_rgb, overlay.shown))
                 palette = table.array.pointer
             wanted = Wanted(labels, palette, overlay.alpha if overlay else 0.0)
-            most = max(batch[2] for batch in self._profiles.values())
+            most = max(profile.batch[2] for profile in self._profiles.values())
             self._slots = [stack.enter_context(_Slot(device, kernels, metadata, wanted, most)) for _ in range(depth)]
             stack.callback(network.close)
             self._replays = stack.enter_context(Replays(self._compute, network.recordable))
@@ -119,11 +127,26 @@ class FramePath(Closing):
         for slot in self._slots:
             self._free.put(slot)
 
+    def most(self, network_hw: tuple[int, int]) -> int:
+        """The most frames of a batch; half as many after `halve`."""
+        return self._profiles[network_hw].batch[2]
+
+    def halve(self, error: DeviceMemoryError) -> bool:
+        """Take half as many frames at once from now on, because of that error; False where that was done before or
+        there is nothing to halve."""
+        with self._lock:
+            fewer = {size: halved(profile) for size, profile in self._profiles.items()}
+            if self._halved or fewer == self._profiles:
+                return False
+            _log.warning("batches are halved: %s", error.message)
+            self._halved, self._profiles = True, fewer
+            return True
+
     def submit(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]], sources: Sequence[int] = ()) -> Pending:
         """Send a batch on its way; it is copied first and may change afterwards.
 
         frames: images (H, W, 3) uint8 BGR of `letterbox.frame_hw`, with letterboxes of one `network_hw` of the
-            network's profiles, and no more than its largest batch.
+            network's profiles, and no more than `most`.
         sources: where smoothing, which source each frame comes from, 0 for all where left out; those of a source are
             submitted in their order.
         Waits while `depth` batches are on the way whose results were not taken. Raises UsageError for another batch,
@@ -139,8 +162,11 @@ class FramePath(Closing):
             try:
                 with self._device.current():  # once for all that follows
                     passages = self._enqueue(slot, network_hw, frames, sources or (0,) * len(frames))
-            except BaseException:
+            except BaseException as error:
                 self._settle()
+                if isinstance(error, DeviceMemoryError):
+                    for seat in slot.seats:
+                        seat.close()
                 self._free.put(slot)
                 raise
         return Pending(slot, passages, self._free.put)
@@ -165,13 +191,24 @@ class FramePath(Closing):
             mean.close()
         self._closing.close()
 
+    def _allocate(self, stack: ExitStack) -> tuple[DeviceBuffer, DeviceBuffer]:
+        """For the largest batch: the network's input and logits."""
+        given, logits = largest(self._network, self._profiles.values())
+        with ExitStack() as failed:
+            made = (
+                failed.enter_context(DeviceBuffer(self._device, (given,), self._network.given_dtype)),
+                failed.enter_context(DeviceBuffer(self._device, (logits,), self._network.logits_dtype)),
+            )
+            stack.enter_context(failed.pop_all())
+        return made
+
     def _check(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> tuple[int, int]:
         sizes = {letterbox.network_hw for _, letterbox in frames}
         if len(sizes) != 1 or not sizes <= self._profiles.keys():
             offered = ", ".join("{}x{}".format(*size) for size in self._profiles)
             raise UsageError(f"got frames for network inputs of {sorted(sizes)}", f"expected one of {offered}")
         (network_hw,) = sizes
-        most = self._profiles[network_hw][2]
+        most = self.most(network_hw)
         if len(frames) > most:
             raise UsageError(f"got a batch of {len(frames)} frames", f"expected {most} at most")
         for image, letterbox in frames:
@@ -189,7 +226,10 @@ class FramePath(Closing):
         frames: Sequence[tuple[NDArray[np.uint8], Letterbox]],
         sources: Sequence[int],
     ) -> list[Passage]:
-        fewest = self._profiles[network_hw][0]
+        fewest = self._profiles[network_hw].batch[0]
+        if self._halved:
+            for seat in slot.seats[max(profile.batch[2] for profile in self._profiles.values()) :]:
+                seat.close()  # of larger batches
         run = self._run((max(len(frames), fewest), 3, *network_hw))
         means = [self._mean(source, network_hw, run.logits[0]) for source in sources] if self._smooth else []
         passages = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,3 +45,10 @@ def largest(network: DeviceNetwork, profiles: Iterable[Profile]) -> tuple[int, i
     """Elements of the largest input and of the largest logits of any profile."""
     shapes = [(profile.batch[2], 3, *profile.size_hw) for profile in profiles]
     return max(map(math.prod, shapes)), max(math.prod(network.logits_shape(shape)) for shape in shapes)
+
+
+def halved(profile: Profile) -> Profile:
+    """The profile for half of its largest batch, but no fewer than its fewest: where memory is short."""
+    fewest, usual, most = profile.batch
+    most = max(fewest, most // 2)
+    return replace(profile, batch=(fewest, min(usual, most), most))

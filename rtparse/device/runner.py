@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -18,7 +18,7 @@ from rtparse.device.arrays import DeviceArray
 from rtparse.device.context import Device
 from rtparse.device.graphs import Replays
 from rtparse.device.memory import DeviceBuffer, HostBuffer
-from rtparse.device.network import DeviceNetwork, largest
+from rtparse.device.network import DeviceNetwork, halved, largest
 from rtparse.device.streams import Stream
 from rtparse.errors import DeviceMemoryError, EngineError
 from rtparse.sidecar import Profile
@@ -68,7 +68,7 @@ class Runner(Closing):
             return _Memory(device, self._network, self._profiles.values())
         except DeviceMemoryError as error:
             _log.warning("batches are halved: %s", error.message)
-            self._profiles = {size: _halved(profile) for size, profile in self._profiles.items()}
+            self._profiles = {size: halved(profile) for size, profile in self._profiles.items()}
             return _Memory(device, self._network, self._profiles.values())
 
     def _run(self, batch: NDArray[np.float32], fewest: int) -> NDArray[np.float32]:
@@ -132,9 +132,3 @@ class _Memory(Closing):
 
 def _place(host: HostBuffer, device: DeviceBuffer, shape: tuple[int, ...]) -> _Place:
     return _Place(host.array[: math.prod(shape)].reshape(shape), device.array.view(shape))
-
-
-def _halved(profile: Profile) -> Profile:
-    fewest, usual, most = profile.batch
-    most = max(fewest, most // 2)
-    return replace(profile, batch=(fewest, min(usual, most), most))

@@ -16,7 +16,7 @@ from rtparse.device import Device
 from rtparse.device.frames import FramePath
 from rtparse.device.kernels import Compiler
 from rtparse.engines.base import FrameEngine
-from rtparse.errors import DeviceError, EngineError
+from rtparse.errors import DeviceError, DeviceMemoryError, EngineError
 from rtparse.frame import Frame
 from rtparse.frame_stages import FrameStages
 from rtparse.metadata import ModelMetadata
@@ -155,6 +155,37 @@ def test_each_source_has_its_own_mean(engine: HalvingEngine) -> None:
         for parsed in results:
             assert (parsed.labels == on_cpu[parsed.frame.source](parsed.frame)).mean() > 0.99
     assert [each.began for each in on_cpu] == [[0, 4]] * 3
+
+
+def batch_of_four(index: int) -> list[Frame]:
+    """One frame of each of four sources."""
+    return [list(shots(source, [(36, 64)]))[index] for source in range(4)]
+
+
+def test_where_memory_is_short_batches_are_halved(
+    engine: HalvingEngine, standin: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    on_cpu = [OnCpu(0.8) for _ in range(4)]
+    with FrameStages([engine], letterbox, parsing, smooth=0.8) as stages:
+        send, receive = (stage.work for stage in stages.stages)
+        for index in range(3):
+            if index == 1:
+                for _ in range(2):  # PyCUDA tries once more
+                    standin.fail("cuMemAlloc", after=5, code=2)  # amid the seats of another slot
+            for parsed in receive(send(batch_of_four(index))):
+                assert (parsed.labels == on_cpu[parsed.frame.source](parsed.frame)).mean() > 0.99
+            assert len(caplog.records) == (index > 0)
+    assert "batches are halved: the GPU has no" in caplog.text
+
+
+def test_where_memory_stays_short_the_amounts_are_told(engine: HalvingEngine, standin: StandIn) -> None:
+    with FrameStages([engine], letterbox, parsing) as stages:
+        send, receive = (stage.work for stage in stages.stages)
+        receive(send(batch_of_four(0)))
+        for _ in range(4):  # PyCUDA tries once more each time
+            standin.fail("cuMemAlloc", code=2)
+        with pytest.raises(DeviceMemoryError, match=r"the GPU has no .* left: .* of 1024\.0 MiB are free"):
+            send(batch_of_four(1))
 
 
 def test_leaving_early_frees_everything(engine: HalvingEngine, standin: StandIn) -> None:

@@ -17,7 +17,7 @@ from rtparse.classes import CLASSES, PALETTE_RGB
 from rtparse.device import Device, Stream
 from rtparse.device.frames import FramePath, Overlay
 from rtparse.device.kernels import Compiler
-from rtparse.errors import DeviceError, EngineError, UsageError
+from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, UsageError
 from rtparse.frame import Frame
 from rtparse.metadata import ModelMetadata
 from rtparse.parsing import Parsing
@@ -199,6 +199,31 @@ def test_the_overlay_is_the_renderers(make_path: MakePath) -> None:
     render = Renderer("overlay", alpha=0.4, classes=CLASSES[5:12], legend=False)
     expected = render(Parsing(Frame(image), parsed.labels, CLASSES, PALETTE_RGB))
     assert np.abs(parsed.overlay.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("nth", [1, 2])  # of the network's input and its logits
+def test_where_memory_is_short_a_path_takes_half(
+    device: Device, compiler: Compiler, standin: StandIn, nth: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = Halving(device, compiler, PROFILES, "float32")
+    for _ in range(2):  # PyCUDA tries once more
+        standin.fail("cuMemAlloc", nth, code=2)
+    with FramePath(device, network, METADATA, compiler=compiler) as path:
+        assert "batches are halved: the GPU has no" in caplog.text
+        assert (path.most((64, 96)), path.most((96, 64))) == (2, 2)  # the second has no fewer
+        frames = [boxed(picture(seed)) for seed in range(3)]
+        for given, parsed in zip(frames, path.submit(frames[:2]).result(), strict=False):
+            assert agreement(parsed.labels, given) > 0.9995
+        with pytest.raises(UsageError, match="a batch of 3 frames; expected 2 at most"):
+            path.submit(frames)
+
+
+def test_where_memory_stays_short_there_is_no_path(device: Device, compiler: Compiler, standin: StandIn) -> None:
+    network = Halving(device, compiler, PROFILES, "float32")
+    for _ in range(4):  # PyCUDA tries once more each time
+        standin.fail("cuMemAlloc", code=2)
+    with pytest.raises(DeviceMemoryError, match=r"the GPU has no .* left: .* of 1024\.0 MiB are free"):
+        FramePath(device, network, METADATA, compiler=compiler)
 
 
 def test_results_belong_to_the_caller_and_are_taken_once(make_path: MakePath) -> None:
