@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from rtparse.sinks import (
 )
 from rtparse.sinks.network import check_network_url, public_part
 from rtparse.sinks.partial import write_errors
+from rtparse.sources.ffmpeg import without_password
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ def _stem(spec: str) -> str:
     if spec.isdigit():
         return f"camera-{spec}"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec):
-        parts = urlsplit(spec)
-        stem = "-".join(filter(None, [parts.hostname or "", *Path(parts.path).parts[1:]]))
+        stem = re.sub(r"^[^:]*://|[?#].*", "", without_password(spec))
     elif "!" in spec:
         stem = "gstreamer"
     else:

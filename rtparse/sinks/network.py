@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from urllib.parse import urlsplit
@@ -30,8 +31,12 @@ NETWORK_FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 
 def check_network_url(url: str) -> None:
     """Raise UsageError for a URL that `NetworkSink` cannot send to."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in NETWORK_FORMATS or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        meant = parts.scheme.lower() in NETWORK_FORMATS and parts.hostname is not None
+    except ValueError:
+        meant = False
+    if not meant:
         raise UsageError(
             f"a stream cannot be sent to {public_part(url)}",
             f"expected a URL of {', '.join(f'{s}://' for s in NETWORK_FORMATS)}",
@@ -85,5 +90,4 @@ class NetworkSink:
 
 def public_part(url: str) -> str:
     """Scheme, host and port of a URL: what messages may show, since the rest may hold a password or a stream key."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return re.sub(r"^([^:/?#]+://)(?:[^/?#]*@)?([^/?#]*).*", r"\1\2", url)

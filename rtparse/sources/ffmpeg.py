@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,3 +46,8 @@ def open_input(location: str, name: str) -> InputContainer:
             metadata_errors="ignore",
             timeout=(NETWORK_TIMEOUT, NETWORK_TIMEOUT) if network else None,
         )
+
+
+def without_password(url: str) -> str:
+    """The URL as messages may show it."""
+    return re.sub(r"^([^:/?#]+://)[^/?#]*@", r"\1", url)

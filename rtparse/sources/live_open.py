@@ -36,10 +36,11 @@ def _named(text: str, options: LiveOptions) -> tuple[str, Callable[[], Source]]:
         asked = partial(CameraSource, device, size=options.size, fps=options.fps, mjpeg=options.mjpeg)
         return f"camera {text}", asked
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        from rtparse.sources.ffmpeg import without_password
         from rtparse.sources.network import open_network
 
         timeouts = {"open_timeout": options.open_timeout, "read_timeout": options.frame_timeout}
-        return text, partial(open_network, text, options.transport, **timeouts)
+        return without_password(text), partial(open_network, text, options.transport, **timeouts)
     if re.match(r"screen(:|$)", text):
         from rtparse.sources.screen import open_screen
 

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from rtparse.errors import SourceError, UsageError
 from rtparse.frame import Frame
 from rtparse.sources.base import Source, SourceInfo
-from rtparse.sources.ffmpeg import reason
+from rtparse.sources.ffmpeg import reason, without_password
 from rtparse.sources.picture import PictureReader
 from rtparse.sources.video import video_stream
 
@@ -165,4 +165,4 @@ def open_network(
         options |= {"live_start_index": "-1"}  # of HLS: the newest piece
     if scheme.startswith("rtmp"):
         options |= {"rtmp_live": "live"}
-    return NetworkSource(url, url, options, open_timeout=open_timeout, read_timeout=read_timeout)
+    return NetworkSource(without_password(url), url, options, open_timeout=open_timeout, read_timeout=read_timeout)

@@ -22,6 +22,7 @@ from rtparse.cli.duration import Duration
 from rtparse.cli.live import command
 from rtparse.cli.live_outputs import source_names
 from rtparse.errors import RtparseError, UsageError
+from rtparse.sources.live_open import open_live
 
 WIDTH, HEIGHT, BITS = 160, 96, 10
 STDIN = ("--stdin", f"{WIDTH}x{HEIGHT}:bgr24")
@@ -92,7 +93,7 @@ def test_all_outputs_hold_every_frame_and_stdout_only_labels(folder: Path, live:
     feeder.join(60)
     process.stdin.close()  # type: ignore[union-attr]
     process.stdin = None
-    rest, said = process.communicate(timeout=60)
+    rest, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     told = lines_of(folder / "out.jsonl")
     assert [line["index"] for line in told] == list(range(30))
@@ -113,7 +114,7 @@ def test_a_signal_leaves_whole_files(folder: Path, live: Start, number: signal.S
     process = live("--record", "rec", "--jsonl", "out.jsonl", "--alpha", 0, "--keep-all")
     feeder = threading.Thread(target=feed, args=(process, 2000, 0.02))
     feeder.start()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not ((folder / "out.jsonl").exists() and len((folder / "out.jsonl").read_bytes().splitlines()) > 10):
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -131,7 +132,7 @@ def test_a_signal_leaves_whole_files(folder: Path, live: Start, number: signal.S
 def test_a_dead_output_is_dropped_and_the_others_go_on(folder: Path, live: Start) -> None:
     url = f"rtmp://user:secret@127.0.0.1:{free_port()}/live/key"
     process = live("--record", "rec", "--to", url, "--keep-all", "--alpha", 0)
-    _, said = process.communicate(b"".join(map(picture, range(20))), timeout=60)
+    _, said = process.communicate(b"".join(map(picture, range(20))), timeout=120)
     assert process.returncode == 1
     (recording,) = (folder / "rec").iterdir()
     assert numbers_in(recording) == list(range(20))
@@ -148,7 +149,7 @@ def test_when_the_only_output_is_gone_the_run_ends(live: Start) -> None:
     process.stdout.close()
     feeder = threading.Thread(target=feed, args=(process, 4000, 0.01))
     feeder.start()
-    code = process.wait(60)
+    code = process.wait(120)
     assert process.stderr is not None
     said = process.stderr.read()
     feeder.join(30)
@@ -159,7 +160,7 @@ def test_when_the_only_output_is_gone_the_run_ends(live: Start) -> None:
 
 def test_it_ends_after_its_time_though_nothing_comes(live: Start) -> None:
     process = live("--for", "1s")
-    _, said = process.communicate(timeout=60)  # closes the pipe at once; the next line says what came
+    _, said = process.communicate(timeout=120)  # closes the pipe at once; the next line says what came
     assert process.returncode == 0
     assert b"0 frames parsed" in said
 
@@ -208,8 +209,13 @@ def test_what_is_no_duration(text: str) -> None:
         Duration().convert(text, None, None)
 
 
+def test_messages_hold_no_password_of_a_source() -> None:
+    with open_live("rtsp://me:secret@cam.local:554/front?x=1") as source:
+        assert source.info.name == source.statistics().name == "rtsp://cam.local:554/front?x=1"
+
+
 def test_names_of_sources_are_different_and_hold_no_password() -> None:
-    specs = ["0", "/dev/video1", "rtsp://me:secret@cam.local:554/front", "rtsp://cam.local/front", "screen", "0"]
+    specs = ["0", "/dev/video1", "rtsp://me:se@cret@cam.local/front?x=1", "rtsp://cam.local/front", "screen", "0"]
     specs.append("videotestsrc ! appsink")
     assert source_names(specs) == [
         "camera-0",

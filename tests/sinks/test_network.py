@@ -169,6 +169,7 @@ def test_a_server_that_goes_away_is_an_error(
         "http://127.0.0.1/x",  # a scheme that takes no stream
         "udp://",  # no host
         "out.mp4",  # no URL
+        "rtmp://[/x",  # half an IPv6 address
     ],
 )
 def test_other_urls_are_wrong_use(url: str) -> None:

@@ -70,3 +70,38 @@ def test_without_a_display_it_is_one_line(monkeypatch: pytest.MonkeyPatch, value
     with pytest.raises(SinkError, match=said) as caught:
         WindowSink("rtparse", lambda parsing: np.zeros((2, 2, 3), np.uint8))
     assert "\n" not in str(caught.value)
+
+
+SHOW_TWO = """
+import threading, time
+import cv2
+import numpy as np
+from rtparse.frame import Frame
+from rtparse.parsing import Parsing
+from rtparse.sinks import Fanout, Output, WindowsSink
+
+picture = np.zeros((90, 160, 3), np.uint8)
+view = lambda parsing: parsing.frame.image
+out = Fanout([Output("window", lambda: WindowsSink(["left", "right"], [view, view]))])
+until = time.monotonic() + 10
+while out.states[0].written < 4 and time.monotonic() < until:
+    for number in range(2):
+        out.write(Parsing(Frame(picture, source=number), picture[:, :, 0]))
+    time.sleep(0.05)
+print(out.states[0].written >= 4, out.states[0].error)
+print(out.watched)
+press()
+while out.watched and time.monotonic() < until:
+    time.sleep(0.05)  # no frame comes
+print(out.watched)
+out.finish()
+print([each.name for each in threading.enumerate()])
+"""
+
+
+def test_several_windows_answer_their_user_while_nothing_comes(display: str) -> None:
+    press = 'def press():\n    cv2.waitKey = lambda pause: ord("q")\n'  # no tool here presses keys for X11
+    code = SHOW_TWO.replace("picture = np", press + "\npicture = np", 1)
+    environment = os.environ | {"DISPLAY": display}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.splitlines() == ["True None", "True", "False", "['MainThread']"], ran.stderr
