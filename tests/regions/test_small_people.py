@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distant import composed, rendered
+from distant_people import composed, rendered
 from numpy.typing import NDArray
 
 from rtparse import Parser
