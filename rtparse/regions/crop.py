@@ -22,6 +22,9 @@ SHRINK = 0.1
 MARGIN = 0.1
 """What stays free around people at least, in heights, wherever the crop is on its way."""
 
+KNOWN_PROBABILITY = 0.5
+"""How sure the network must be of someone in a crop: less than in the search, for there was someone before."""
+
 PATIENCE = 3
 """Frames in which nobody is seen in a crop before it is given up."""
 
@@ -54,7 +57,7 @@ class CropShape:
 class Crop:
     """box: the people, where they were seen last. x, y, height: middle and height of what is cropped, in pixels.
 
-    missed: frames since then in which nobody was seen.
+    missed: frames since then in which nobody was seen; PATIENCE also where nobody was seen in it yet.
     """
 
     shape: CropShape
@@ -86,6 +89,11 @@ class Crop:
     def missing(self) -> Crop | None:
         """After the next frame, in which they were not seen; None where it is given up."""
         return replace(self, missed=self.missed + 1) if self.missed < PATIENCE else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether its labels count: someone was seen in it, and not long ago."""
+        return self.missed < PATIENCE
 
     @property
     def region(self) -> Region:

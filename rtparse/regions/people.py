@@ -16,14 +16,16 @@ MOST_PEOPLE = 32
 """People that are told of one part, the largest ones: noise must not cost time."""
 
 
-def find_people(logits: NDArray[np.float32], letterbox: Letterbox, part: Region, smallest: float) -> list[Region]:
-    """The boxes, in pixels of the frame, of connected components that are rather someone than background.
+def find_people(
+    logits: NDArray[np.float32], letterbox: Letterbox, part: Region, smallest: float, probability: float
+) -> list[Region]:
+    """The boxes, in pixels of the frame, of connected components that are someone with more than this probability.
 
     logits: (classes, h, w) of a part of a frame that lies in `letterbox`. People who touch are one component, and one
         person may be several.
     smallest: pixels of the frame that the longer side of a component has at least.
     """
-    _, _, stats, _ = cv2.connectedComponentsWithStats(_someone(logits).view(np.uint8), connectivity=8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(_someone(logits, probability).view(np.uint8), connectivity=8)
     grid_hw = logits.shape[1:]
     (top, height), (left, width) = (
         (first * grid / network, content * grid / network)
@@ -46,9 +48,10 @@ def find_people(logits: NDArray[np.float32], letterbox: Letterbox, part: Region,
     return sorted(found, key=lambda box: -box.area)[:MOST_PEOPLE]
 
 
-def _someone(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether all classes but the background have more than half of the probability: (h, w)."""
+def _someone(logits: NDArray[np.float32], probability: float) -> NDArray[np.bool_]:
+    """Whether all classes but the background have more than this probability together: (h, w)."""
     classes = logits[1:]
     most = classes.max(0)
     # log of the sum of exp, from the greatest so that nothing overflows.
-    return np.asarray(most + np.log(np.exp(classes - most).sum(0)) > logits[0])
+    ahead = most + np.log(np.exp(classes - most).sum(0)) - logits[0]
+    return np.asarray(ahead > np.log(probability / (1 - probability)))

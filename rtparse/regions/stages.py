@@ -80,7 +80,12 @@ class FollowStages:
             answers = [_Answer(look, place, next(logits)) for look, place in zip(its, boxes, strict=True)]
             with nvtx_range("track"):
                 tracker.see(
-                    [find_people(each.logits, each.letterbox, each.look.part, tracker.smallest) for each in answers]
+                    [
+                        find_people(
+                            each.logits, each.letterbox, each.look.part, tracker.smallest, each.look.probability
+                        )
+                        for each in answers
+                    ]
                 )
             seen.append(_Seen(frame, [each for each in answers if each.look.pasted]))
         return seen

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from rtparse.regions.crop import Crop, CropShape
+from rtparse.regions.crop import KNOWN_PROBABILITY, Crop, CropShape
 from rtparse.regions.grouping import grouped
 from rtparse.regions.region import Region
-from rtparse.regions.search import search_parts, smallest_person
+from rtparse.regions.search import FOUND_PROBABILITY, search_parts, smallest_person
 
 GAIN = 1.25
 KEPT_GAIN = 1.1
@@ -20,13 +20,18 @@ KEPT_GAIN = 1.1
 class Look:
     """A part of a frame that goes through the network.
 
-    pasted: whether its labels become the frame's; otherwise it serves to find people only.
+    pasted: whether its labels become the frame's; otherwise it serves to find people only, or to make sure of them.
     crop: whether it follows people, and has the shape of crops; otherwise that of the whole frame.
     """
 
     part: Region
     pasted: bool
     crop: bool
+
+    @property
+    def probability(self) -> float:
+        """How sure the network must be of people in it."""
+        return KNOWN_PROBABILITY if self.crop else FOUND_PROBABILITY
 
 
 class Tracker:
@@ -55,14 +60,14 @@ class Tracker:
     def looks(self) -> list[Look]:
         """Of the next frame. Those that are pasted come from far to near: the nearer cover the others."""
         looks = []
-        if self._whole_for or not self._crops:
+        if self._whole_for or not any(crop.sure for crop in self._crops):
             looks.append(Look(self._whole, pasted=True, crop=False))
         searched = next(self._parts)
         if searched != self._whole or not looks:
             looks.append(Look(searched, pasted=False, crop=False))
         # On level ground the feet of those who are nearer are lower in the picture.
         self._crops.sort(key=lambda crop: (crop.box.bottom, crop.box.height))
-        looks += [Look(crop.region, pasted=True, crop=True) for crop in self._crops]
+        looks += [Look(crop.region, pasted=crop.sure, crop=True) for crop in self._crops]
         self._looks = looks
         return looks
 

@@ -75,7 +75,7 @@ def scene(part: Region, boxes: list[Region], network_hw: tuple[int, int] = (256,
         top, left = box.top / 2 + (each.y - part.y) * zoom_y, box.left / 2 + (each.x - part.x) * zoom_x
         rows = slice(round(top), round(top + each.height * zoom_y))
         logits[3:6, rows, round(left) : round(left + each.width * zoom_x)] = 4.5
-    return find_people(logits, box, part, 10)
+    return find_people(logits, box, part, 10, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_huge_logits_are_numbers_too() -> None:
     logits[5, 4:20, 4:20] = 1e4
     logits[0] = 5e3
     box = Letterbox.fit((64, 48), (64, 48))
-    assert len(find_people(logits, box, Region(0, 0, 48, 64), 1)) == 1
+    assert len(find_people(logits, box, Region(0, 0, 48, 64), 1, 0.5)) == 1

@@ -118,7 +118,9 @@ def test_what_the_search_took_for_someone_costs_one_crop() -> None:
     tracker = new()
     looks = tracker.looks()
     tracker.see([[Region(500, 300, 20, 50)], *([] for _ in looks[1:])])
-    assert len(crops(step(tracker, []))) == 1
+    looks = step(tracker, [])
+    assert [look.pasted for look in looks if look.crop] == [False]
+    assert looks[0] == Look(Region.whole(FRAME_HW), pasted=True, crop=False)
     assert crops(step(tracker, [])) == []
 
 
