@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -176,6 +177,24 @@ class Parser(Closing):
         self._check_open()
         opened = open_sources(source, color=self._color)
         return Stream(opened, self._pipeline(opened))
+
+    @property
+    def palette_rgb(self) -> NDArray[np.uint8]:
+        """(classes, 3) uint8 RGB, the colours of the classes. Not to be written into."""
+        return self._palette
+
+    def with_smooth(self, smooth: float) -> Parser:
+        """This parser with another smoothing. It shares the model, which stays this one's to close.
+
+        Raises UsageError for a strength out of range, and for one above 0 where people are followed.
+        """
+        Smoother(smooth)
+        if smooth and self._follow:
+            raise UsageError(f"got smooth {smooth} for a parser that follows people", "give 0")
+        other = copy.copy(self)
+        other._smooth = smooth
+        other._owns_engine = False
+        return other
 
     def check_classes(self, names: Iterable[str] | None) -> None:
         """Raise UsageError for a name that is no class of this model; None names none."""

@@ -1,0 +1,221 @@
+"""Decoding in processes of its own, so that a visitor's file can end one of them and nothing else. See decoder.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from queue import LifoQueue
+from threading import RLock, Timer
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtparse.closing import Closing
+from rtparse.errors import SourceError
+from rtparse.frame import Frame
+from rtparse.serve.decoder import HEAD, PICTURE
+from rtparse.serve.limits import Limits
+from rtparse.sources.base import Source, SourceInfo
+
+_NEWS_BYTES = 2**20
+"""More than any news has: a longer one is no news."""
+
+
+class DecodeError(SourceError):
+    """What a visitor sent cannot be decoded, or may not be. `code` is a word for programs."""
+
+    def __init__(self, code: str, got: str, expected: str) -> None:
+        super().__init__(f"got {got}", f"expected {expected}")
+        self.code = code
+        self.got = got
+        self.expected = expected
+
+
+class ImageDecoder(Closing):
+    """Turns image files into pictures, in `workers` processes that start when they are first needed. Thread-safe."""
+
+    def __init__(self, limits: Limits, workers: int = 2) -> None:
+        self._limits = limits
+        self._idle: LifoQueue[_Decoder | None] = LifoQueue()
+        self._workers = workers
+        self._closed = False
+        for _ in range(workers):
+            self._idle.put(None)
+
+    def __call__(self, data: bytes | bytearray, pixels: int | None = None) -> NDArray[np.uint8]:
+        """An image file as (H, W, 3) uint8 BGR, upright, a new array. Raises DecodeError.
+
+        pixels: the most that are taken, where that is fewer than the limits say.
+        """
+        most = min(pixels or self._limits.pixels, self._limits.pixels)
+        worker = self._idle.get()
+        try:
+            if self._closed:
+                raise DecodeError("closed", "an image while the server stops", "another try")
+            worker = worker or _Decoder("images", str(self._limits.pixels))
+            got = worker.ask(data, self._limits.decode_seconds)
+            if isinstance(got, dict):
+                raise DecodeError(*got["refused"])
+            if got[0].shape[0] * got[0].shape[1] > most:
+                raise DecodeError(
+                    "pixels", f"an image of {got[0].shape[1]}x{got[0].shape[0]}", f"at most {most} pixels"
+                )
+            return got[0]
+        finally:
+            if worker is not None and worker.dead:
+                worker = None
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """End the processes; calls in progress end first."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in range(self._workers):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.close()
+            self._idle.put(None)
+
+
+class UploadedVideo(Source):
+    """The pictures of a visitor's video file, decoded elsewhere. The constructor and iterating raise DecodeError.
+
+    sound: where the constructor puts the video's sound, encoded anew, if there is any (`info.audio`).
+    """
+
+    def __init__(self, path: Path, sound: Path, limits: Limits) -> None:
+        self._limits = limits
+        self._damage: tuple[str, ...] = ()
+        self._closed = False
+        self._decoder = _Decoder("video", str(path), str(sound), str(limits.pixels))
+        try:
+            # The sound of a long video takes a while.
+            news = self._decoder.receive(limits.video_seconds)
+            if not isinstance(news, dict) or "refused" in news:
+                raise DecodeError(*(news["refused"] if isinstance(news, dict) else ("video", "no header", "a video")))
+        except BaseException:
+            self._decoder.close()
+            raise
+        for key in ("fps", "time_base"):
+            news[key] = None if news[key] is None else Fraction(news[key])
+        self.info = SourceInfo(**news)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        return self._damage
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while not self._decoder.dead:
+            try:
+                got = self._decoder.receive(self._limits.decode_seconds)
+            except DecodeError:
+                if self._closed:
+                    return
+                raise
+            if isinstance(got, dict):
+                self._decoder.close()
+                if "refused" in got:
+                    raise DecodeError(*got["refused"])
+                self._damage = tuple(got["damage"])
+                return
+            image, pts = got
+            yield Frame(image, pts, index, self.info.name)
+            index += 1
+
+    def close(self) -> None:
+        self._closed = True
+        self._decoder.close()
+
+
+class _Decoder(Closing):
+    """One process; requests and answers in turn, from one thread. `close` may come from another."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rtparse.serve.decoder", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Threads of numerical libraries reserve address space, which is limited there.
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C is the server's to handle
+        )
+        self._using = RLock()
+        self.dead = False
+
+    def ask(self, data: bytes | bytearray, seconds: float) -> tuple[NDArray[np.uint8], float] | dict[str, Any]:
+        """Send a request; the answer. Raises DecodeError, with the process ended, where none comes in time."""
+        assert self._process.stdin is not None
+        with self._using:
+            try:
+                self._process.stdin.write(struct.pack("<I", len(data)))
+                self._process.stdin.write(data)
+                self._process.stdin.flush()
+            except (OSError, ValueError):
+                self.close()
+                raise _crashed() from None
+            return self.receive(seconds)
+
+    def receive(self, seconds: float) -> tuple[NDArray[np.uint8], float] | dict[str, Any]:
+        """The next message: a picture and its time, or news. Raises as `ask` does."""
+        late = Timer(seconds, self._process.kill)
+        late.daemon = True
+        late.start()
+        with self._using:
+            try:
+                kind, length, width, pts = HEAD.unpack(self._read(HEAD.size))
+                if kind == PICTURE:
+                    pixels = np.frombuffer(self._read(length * width * 3), np.uint8)
+                    return pixels.reshape(length, width, 3), pts
+                news: dict[str, Any] = json.loads(self._read(min(length, _NEWS_BYTES)))
+                return news
+            except EOFError:
+                timed_out = late.finished.is_set()  # set by its run, and by nothing else before `cancel`
+                self.close()
+                if timed_out:
+                    got = f"a file that is not decoded after {seconds:g} s"
+                    raise DecodeError("time", got, "a simpler one") from None
+                raise _crashed() from None
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                late.cancel()
+
+    def close(self) -> None:
+        self.dead = True
+        self._process.kill()  # a read in progress meets the end of the pipe
+        with self._using:
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+
+    def _read(self, size: int) -> bytearray:
+        assert self._process.stdout is not None
+        data = bytearray(size)
+        view = memoryview(data)
+        while view.nbytes:
+            try:
+                got = self._process.stdout.readinto(view)  # type: ignore[attr-defined]
+            except ValueError:  # closed
+                got = 0
+            if not got:
+                raise EOFError
+            view = view[got:]
+        return data
+
+
+def _crashed() -> DecodeError:
+    return DecodeError("broken", "a file on which the decoder failed", "a whole image or video file")
