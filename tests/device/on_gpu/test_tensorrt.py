@@ -258,16 +258,16 @@ def test_a_parser_parses_with_it(write: WritePlan) -> None:
         assert len(np.unique(labels)) > 3
 
 
-@pytest.mark.parametrize("smooth", [0.0, 0.5])
+@pytest.mark.parametrize("options", [{}, {"smooth": 0.5}, {"roi": (41, 20, 101, 90)}], ids=str)
 def test_a_parsers_streams_take_the_way_of_the_gpu(
-    write: WritePlan, standin: StandIn, monkeypatch: pytest.MonkeyPatch, smooth: float
+    write: WritePlan, standin: StandIn, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     from standin_driver import compile_twin
 
     way = partialmethod(TensorRTEngine.frame_path, compiler=compile_twin)
     monkeypatch.setattr(TensorRTEngine, "frame_path", way)
     images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(6)]
-    with Parser(write(), smooth=smooth) as parser, Parser(cpu(), smooth=smooth) as other:
+    with Parser(write(), **options) as parser, Parser(cpu(), **options) as other:
         for given in (images, [iter(images[:3]), iter(images[3:])]):
             sources = [images] if given is images else [images[:3], images[3:]]
             expected = [[each.labels for each in other.stream(source)] for source in sources]
@@ -275,6 +275,13 @@ def test_a_parsers_streams_take_the_way_of_the_gpu(
                 labels = expected[parsing.frame.source][parsing.frame.index]
                 assert (parsing.labels == labels).mean() > 0.9995
         assert standin.counts()["calls:cuEventSynchronize"]
+
+
+def test_a_stream_that_follows_takes_the_way_over_the_host(write: WritePlan) -> None:
+    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(6)]
+    with Parser(write(), follow=True) as parser, Parser(cpu(), follow=True) as other:
+        for one, expected in zip(parser.stream(images), other.stream(images), strict=True):
+            np.testing.assert_array_equal(one.labels, expected.labels)
 
 
 @pytest.fixture
