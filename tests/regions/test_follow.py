@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import cv2
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtparse import CLASSES, Parser, Parsing, UsageError
+from rtparse import CLASSES, Frame, Parser, Parsing, UsageError
 from rtparse.engines.fake import FakeEngine
 from rtparse.metadata import ModelMetadata
+from rtparse.sources.base import SourceInfo
 
 FACE = CLASSES.index("face")
 METADATA = ModelMetadata()
@@ -137,6 +139,39 @@ def test_an_engine_of_fixed_sizes_gets_no_other() -> None:
     sees = Sees()
     assert iou(follow(frames, sees, size="192x256")[-1]) > 0.85
     assert {shape[2:] for shape in sees.batches} == {(192, 256)}
+
+
+def test_of_a_live_source_the_newest_frame_is_followed() -> None:
+    class Camera:
+        """Someone walks by in 2 s; the network is slower than the camera."""
+
+        info = SourceInfo("camera", live=True)
+        damage = ()
+
+        def __enter__(self) -> Camera:
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            self.close()
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(200):
+                time.sleep(0.01)
+                yield Frame(someone(100 + index, 200), pts=index / 100, index=index)
+
+        def close(self) -> None:
+            pass
+
+    class Slow(Sees):
+        def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            time.sleep(0.01 * len(batch))
+            return super().__call__(batch)
+
+    with Parser(FakeEngine(Slow()), follow=True) as parser, parser.stream(Camera()) as stream:
+        parsings = list(stream)
+        assert stream.dropped == 200 - len(parsings) > 50
+    assert [parsing.frame.index for parsing in parsings] == sorted({parsing.frame.index for parsing in parsings})
+    assert max(iou(parsing) for parsing in parsings) > 0.85
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (3, 500), (37, 41), (121, 67)])
