@@ -16,7 +16,7 @@ from statistics import median
 import av
 import pytest
 
-SECONDS = float(os.environ.get("RTPARSE_SOAK_SECONDS", "4"))
+SECONDS = float(os.environ.get("RTPARSE_SOAK_SECONDS", "2"))
 LONG = 120.0
 """From here on the curves are long enough to be judged closely."""
 
