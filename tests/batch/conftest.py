@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # beside other work the nodes of a test would starve
 
 import av
 import cv2

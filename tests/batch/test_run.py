@@ -186,3 +186,17 @@ def test_the_manifest_is_written_while_work_goes_on(
     assert again.skipped >= 3
     manifest = Manifest(plan.store)
     assert all(manifest.done(video, plan.options) for video in videos)
+
+
+def test_workers_with_and_without_a_gpu_share_the_work(
+    ray: Any, nodes: Nodes, cut_clips: Callable[..., list[Path]], make_plan: Callable[..., Plan]
+) -> None:
+    clips = cut_clips(12, frames=40)
+    # A node that says it has a GPU; Ray believes it. The network runs on its CPU, since no plan fits.
+    node = nodes.cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=100 * 2**20)
+    try:
+        report = run(ray, make_plan(gpus=1.0), find_videos(map(str, clips)))
+    finally:
+        nodes.cluster.remove_node(node)
+    assert (report.done, report.exit_code) == (12, 0)
+    assert {worker.device for worker in report.workers} == {"onnxruntime", "onnxruntime, GPU"}
