@@ -8,9 +8,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rtparse.device import Device
 from rtparse.engines import Engine, default_model, open_engine
+from rtparse.engines.base import FrameEngine
 from rtparse.engines.flavours import flavour_named
 from rtparse.errors import EngineError, RtparseError, UsageError
 from rtparse.models import resolve
@@ -123,4 +128,22 @@ def open_model(model: Model, *, backend: str | None, threads: int, gpu: bool) ->
             sidecar_path(path).write_text(plan.sidecar.to_json(), encoding="utf-8")
             return open_engine(path)
         path.write_bytes(model.network.content)
-        return open_engine(path, backend, threads=threads)
+        engine = open_engine(path, backend, threads=threads)
+        return engine if isinstance(engine, FrameEngine) else _OneAtATime(engine)
+
+
+class _OneAtATime(Engine):
+    """An engine whose runs wait for each other: a stream keeps two under way, which would take twice the CPUs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = Lock()
+        self.kind, self.path, self.metadata = engine.kind, engine.path, engine.metadata
+        self.sizes, self.batch = engine.sizes, engine.batch
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._turn:
+            return self._engine.infer(batch)
+
+    def close(self) -> None:
+        self._engine.close()
