@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # beside other work the nodes of a test would starve
+# Beside other work the nodes of a test would starve.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its name
 
 import av
 import cv2
