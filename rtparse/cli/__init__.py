@@ -25,6 +25,7 @@ _COMMANDS = {
     "live": "Parse cameras and network streams until Ctrl-C: show, record, send on.",
     "models": "List, add and remove models by name.",
     "presets": "Compare the network's presets: size, cost, speed and quality.",
+    "serve": "Serve a page for the browser and a JSON API.",
     "train": "Train the network on labelled pictures.",
     "video": "Parse a video, a folder of images, a stream or a camera.",
 }

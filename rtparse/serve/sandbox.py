@@ -87,24 +87,25 @@ class ImageDecoder(Closing):
 
 
 class UploadedVideo(Source):
-    """The pictures of a visitor's video file, decoded elsewhere. The constructor and iterating raise DecodeError.
+    """The pictures of a visitor's video file, decoded elsewhere. `open` and iterating raise DecodeError.
 
-    sound: where the constructor puts the video's sound, encoded anew, if there is any (`info.audio`).
+    sound: where `open` puts the video's sound, encoded anew, if there is any (`info.audio`).
     """
 
     def __init__(self, path: Path, sound: Path, limits: Limits) -> None:
+        self.info = SourceInfo("upload")
         self._limits = limits
         self._damage: tuple[str, ...] = ()
         self._closed = False
         self._decoder = _Decoder("video", str(path), str(sound), str(limits.pixels))
-        try:
-            # The sound of a long video takes a while.
-            news = self._decoder.receive(limits.video_seconds)
-            if not isinstance(news, dict) or "refused" in news:
-                raise DecodeError(*(news["refused"] if isinstance(news, dict) else ("video", "no header", "a video")))
-        except BaseException:
-            self._decoder.close()
-            raise
+
+    def open(self) -> None:
+        """Read what the file says of itself into `info`, and its sound, which takes a while when it is long."""
+        news = self._decoder.receive(self._limits.video_seconds)
+        if not isinstance(news, dict):
+            raise _crashed()
+        if "refused" in news:
+            raise DecodeError(*news["refused"])
         for key in ("fps", "time_base"):
             news[key] = None if news[key] is None else Fraction(news[key])
         self.info = SourceInfo(**news)

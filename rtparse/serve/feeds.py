@@ -1,0 +1,213 @@
+"""The server's own sources, read and parsed once for all who watch, and only while somebody does."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from rtparse.closing import Closing
+from rtparse.errors import RtparseError, UsageError
+from rtparse.frame import Frame
+from rtparse.parser import Parser
+from rtparse.parsing import Parsing
+from rtparse.serve.messages import encode
+from rtparse.serve.views import LiveView
+from rtparse.sources import open_source
+from rtparse.sources.base import Source
+from rtparse.sources.live import LiveSource
+from rtparse.sources.live_open import open_live
+
+LINGER_SECONDS = 3.0
+"""How long a source is still read after its last viewer has gone: most come back at once, with another setting."""
+
+_LEAST_ROUND_SECONDS = 0.2
+_LOG = logging.getLogger("rtparse")
+
+
+class LoopedFile(Source):
+    """A file or folder played at its own pace, from its start again at its end. Live: who is late misses frames.
+
+    Raises as `open_source` does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._closed = Event()
+        self._source = open_source(path)
+        self.info = replace(self._source.info, name=path.name, live=True, audio=False)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        return self._source.damage
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, begun = 0, time.monotonic()
+        while True:
+            end = 0.0
+            with self._source:
+                for frame in self._source:
+                    if self._closed.wait(max(0.0, begun + frame.pts - time.monotonic())):
+                        return
+                    yield replace(frame, pts=begun + frame.pts, index=index, arrived=time.monotonic())
+                    index += 1
+                    end = frame.pts
+            usual = 1 / float(self.info.fps) if self.info.fps else _LEAST_ROUND_SECONDS
+            begun = max(begun + max(end + usual, _LEAST_ROUND_SECONDS), time.monotonic())
+            if self._closed.wait(max(0.0, begun - time.monotonic())):
+                return
+            self._source = open_source(self._path)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._source.close()
+
+
+def feed_source(spec: str) -> tuple[str, Callable[[], LiveSource]]:
+    """The name that visitors see, and what opens it: a camera, a URL, the screen, a GStreamer pipeline, or a file or
+    folder, which is played in a loop. The name holds no folder, no password and no path of a URL.
+
+    Raises UsageError for what cannot be meant.
+    """
+    path = Path(spec)
+    if path.exists() and not re.fullmatch(r"/dev/.+", spec):
+        LoopedFile(path).close()  # says at once what is wrong with it
+        return path.stem, lambda: LiveSource(path.name, partial(LoopedFile, path))
+    if spec.startswith("stdin:"):
+        raise UsageError("standard input cannot be watched twice", "parse it with rtparse live")
+    with open_live(spec) as opened:
+        name = opened.info.name
+    if "://" in name:
+        name = re.sub(r"^[^:]+://(?:[^/@]*@)?([^/?#]*).*", r"\1", name)
+    elif "!" in name:
+        name = "pipeline"
+    return name.removeprefix("camera /dev/"), lambda: open_live(spec)
+
+
+@dataclass(eq=False)
+class _Line:
+    """One smoothing of a feed, for all who want it."""
+
+    view: LiveView[Frame]
+    watchers: set[Callable[[bytes | None], None]] = field(default_factory=set)
+
+
+class Feed(Closing):
+    """A source that is read while somebody watches. Thread-safe."""
+
+    def __init__(
+        self,
+        parser: Parser,
+        name: str,
+        opener: Callable[[], LiveSource],
+        counted: Callable[[Parsing], object] = lambda parsing: None,
+    ) -> None:
+        """counted: called with every parsing, once for all who see it."""
+        self.name = name
+        self._counted = counted
+        self._parser = parser
+        self._opener = opener
+        self._lock = Lock()
+        self._lines: dict[float, _Line] = {}
+        self._source: LiveSource | None = None
+        self._reader: Thread | None = None
+        self._left = time.monotonic()
+        self._closed = False
+
+    @property
+    def state(self) -> str:
+        """ "idle" when nobody watches, else that of the LiveSource: "connecting", "live", "waiting"."""
+        source = self._source
+        return "idle" if source is None else source.statistics().state
+
+    def watch(self, smooth: float, shown: Callable[[bytes | None], None]) -> None:
+        """Call `shown` with every message (see messages.py) from now on, from another thread; with None when the source
+        has failed for good."""
+        with self._lock:
+            if self._closed:
+                raise UsageError("the feed was closed", "nothing is shown any more")
+            line = self._lines.get(smooth)
+            if line is None:
+                parser = self._parser.with_smooth(smooth)
+                show, fail = partial(self._shown, smooth), partial(self._failed, smooth)
+                line = self._lines[smooth] = _Line(LiveView(parser, self.name, _same, show, fail))
+            line.watchers.add(shown)
+            if self._reader is None:
+                self._reader = Thread(target=self._read, name=f"rtparse-feed {self.name}", daemon=True)
+                self._reader.start()
+
+    def unwatch(self, smooth: float, shown: Callable[[bytes | None], None]) -> None:
+        """Undo `watch`; nothing comes after it. Blocks for as long as a parsing takes."""
+        with self._lock:
+            line = self._lines.get(smooth)
+            if line is None or shown not in line.watchers:
+                return
+            line.watchers.remove(shown)
+            if line.watchers:
+                return
+            del self._lines[smooth]
+            self._left = time.monotonic()
+        line.view.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            lines, self._lines = list(self._lines.values()), {}
+            source, reader = self._source, self._reader
+        for line in lines:
+            line.view.close()
+        if source is not None:
+            source.close()
+        if reader is not None:
+            reader.join()
+
+    def _read(self) -> None:
+        try:
+            with self._opener() as source:
+                self._source = source
+                for frame in source:
+                    with self._lock:
+                        if self._idle():
+                            return
+                        lines = list(self._lines.values())
+                    for line in lines:
+                        line.view.give(frame)
+        except RtparseError as error:
+            _LOG.error("%s cannot be shown: %s", self.name, error)
+            with self._lock:
+                watchers = [shown for line in self._lines.values() for shown in line.watchers]
+            for shown in watchers:
+                shown(None)
+        finally:
+            with self._lock:
+                self._source = None
+                self._reader = None
+
+    def _idle(self) -> bool:
+        return self._closed or (not self._lines and time.monotonic() > self._left + LINGER_SECONDS)
+
+    def _shown(self, smooth: float, parsing: Parsing) -> None:
+        with self._lock:
+            line = self._lines.get(smooth)
+            watchers = [] if line is None else list(line.watchers)
+        self._counted(parsing)
+        if line is not None and watchers:
+            message = encode(parsing, picture=True, dropped=line.view.dropped)
+            for shown in watchers:
+                shown(message)
+
+    def _failed(self, smooth: float, error: RtparseError) -> None:
+        _LOG.error("%s cannot be parsed: %s", self.name, error)
+        with self._lock:
+            line = self._lines.pop(smooth, None)
+        for shown in line.watchers if line else ():
+            shown(None)
+
+
+def _same(frame: Frame) -> Frame:
+    return frame

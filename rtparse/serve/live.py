@@ -1,0 +1,275 @@
+"""Live views over WebSocket: of the server's sources, and of the visitor's own camera. See messages.py."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from rtparse.errors import RtparseError
+from rtparse.frame import Frame
+from rtparse.parser import Parser
+from rtparse.parsing import Parsing
+from rtparse.serve.feeds import Feed
+from rtparse.serve.limits import Limits
+from rtparse.serve.messages import decode_camera, encode
+from rtparse.serve.metrics import Metrics
+from rtparse.serve.sandbox import DecodeError, ImageDecoder
+from rtparse.serve.views import LiveView
+
+SEND_SECONDS = 20.0
+"""How long a client may take for one message before it counts as gone."""
+
+IDLE_SECONDS = 60.0
+"""How long a visitor's camera may send nothing: it keeps a place that others want."""
+
+_NEWS_SECONDS = 1.0
+
+
+class Smoothing(StrEnum):
+    """How much flicker is damped. A few steps, not any number, so that viewers of a source share the work."""
+
+    OFF = "off"
+    LIGHT = "light"
+    STRONG = "strong"
+
+    @property
+    def strength(self) -> float:
+        return {"off": 0.0, "light": 0.5, "strong": 0.8}[self.value]
+
+
+class Close(Exception):  # noqa: N818 - a message, not a defect
+    """Ends a connection with a code of RFC 6455 and a reason in words."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class SourceStatus(BaseModel):
+    """state: "idle" when nobody watches, "connecting", "live", or "waiting" to be opened again."""
+
+    number: int
+    name: str
+    state: str
+
+
+class Sources(BaseModel):
+    """The server's own sources."""
+
+    sources: list[SourceStatus]
+
+
+class Seat:
+    """What waits to be sent to one client: the newest message, or the end. `put` and `end` may come from any thread."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._loop = asyncio.get_running_loop()
+        self._message: bytes | None = None
+        self._close: Close | None = None
+        self._changed = asyncio.Event()
+
+    def put(self, message: bytes) -> None:
+        self._soon(partial(self._set, message))
+
+    def end(self, code: int, reason: str) -> None:
+        self._soon(partial(self._set_end, Close(code, reason)))
+
+    async def get(self) -> bytes:
+        """The newest message. Raises Close at the end."""
+        while self._message is None:
+            if self._close is not None:
+                raise self._close
+            self._changed.clear()
+            await self._changed.wait()
+        message, self._message = self._message, None
+        return message
+
+    def _soon(self, call: partial[None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and the client with it
+            self._loop.call_soon_threadsafe(call)
+
+    def _set(self, message: bytes) -> None:
+        self.dropped += self._message is not None
+        self._message = message
+        self._changed.set()
+
+    def _set_end(self, close: Close) -> None:
+        self._close = close
+        self._changed.set()
+
+
+def live_router(
+    parser: Parser, feeds: Sequence[Feed], decoder: ImageDecoder, limits: Limits, metrics: Metrics
+) -> APIRouter:
+    """Its routes. `feeds` and `decoder` are the caller's to close."""
+    router = APIRouter()
+    clients = 0
+
+    @router.get("/api/sources", tags=["live"])
+    async def sources() -> Sources:
+        """The server's sources; watch one at the WebSocket /live/sources/NUMBER?smooth=off|light|strong."""
+        listed = [SourceStatus(number=i, name=feed.name, state=feed.state) for i, feed in enumerate(feeds)]
+        return Sources(sources=listed)
+
+    async def seated(socket: WebSocket, kind: str) -> bool:
+        """Take a place; where there is none the connection is closed."""
+        nonlocal clients
+        await socket.accept()
+        if clients >= limits.clients:
+            await socket.close(1013, f"{clients} clients watch already, try again later")
+            return False
+        clients += 1
+        metrics.clients.labels(kind).inc()
+        return True
+
+    def leave(kind: str) -> None:
+        nonlocal clients
+        clients -= 1
+        metrics.clients.labels(kind).dec()
+
+    @router.websocket("/live/sources/{number}")
+    async def source(socket: WebSocket, number: Annotated[int, Path(ge=0)], smooth: Smoothing = Smoothing.OFF) -> None:
+        if not await seated(socket, "source"):
+            return
+        try:
+            if number >= len(feeds):
+                raise Close(1008, f"there is no source {number}")
+            await _watch(socket, feeds[number], smooth.strength)
+        except Close as close:
+            await _close(socket, close)
+        finally:
+            leave("source")
+
+    @router.websocket("/live/camera")
+    async def camera(socket: WebSocket, smooth: Smoothing = Smoothing.OFF) -> None:
+        if not await seated(socket, "camera"):
+            return
+        try:
+            await _parse_camera(socket, parser.with_smooth(smooth.strength), decoder, limits, metrics)
+        except Close as close:
+            await _close(socket, close)
+        finally:
+            leave("camera")
+
+    return router
+
+
+async def _watch(socket: WebSocket, feed: Feed, smooth: float) -> None:
+    seat = Seat()
+
+    def shown(message: bytes | None) -> None:
+        if message is None:
+            seat.end(1011, f"{feed.name} cannot be shown")
+        else:
+            seat.put(message)
+
+    async def tell_state() -> None:
+        told = ""
+        while True:
+            if feed.state != told:
+                told = feed.state
+                await socket.send_json({"state": told})
+            await asyncio.sleep(_NEWS_SECONDS)
+
+    await run_in_threadpool(feed.watch, smooth, shown)
+    try:
+        await _first(_send(socket, seat), _ignore(socket), tell_state())
+    finally:
+        await asyncio.shield(run_in_threadpool(feed.unwatch, smooth, shown))
+
+
+async def _parse_camera(
+    socket: WebSocket, parser: Parser, decoder: ImageDecoder, limits: Limits, metrics: Metrics
+) -> None:
+    seat = Seat()
+
+    def read(item: tuple[float, bytes, float]) -> Frame:
+        pts, data, arrived = item
+        return Frame(decoder(data, limits.live_pixels), pts, name="camera", arrived=arrived)
+
+    def shown(parsing: Parsing) -> None:
+        metrics.count_live("camera", parsing)
+        seat.put(encode(parsing, picture=False, dropped=view.dropped))
+
+    def failed(error: RtparseError) -> None:
+        if isinstance(error, DecodeError):
+            seat.end(1007, f"got {error.got}, expected {error.expected}"[:120])
+        else:
+            seat.end(1011, "the model failed; the server's log says more")
+
+    async def receive() -> None:
+        last = float("-inf")
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    event = await socket.receive()
+            except TimeoutError:
+                raise Close(1001, f"no picture for {IDLE_SECONDS:g} s") from None
+            if event["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect
+            message = event.get("bytes")
+            if message is None:
+                raise Close(1003, "got text, expected binary messages")
+            if len(message) > limits.live_bytes:
+                raise Close(1009, f"got {len(message)} bytes, expected at most {limits.live_bytes}")
+            try:
+                pts, data = decode_camera(message)
+            except ValueError as error:
+                raise Close(1007, str(error)) from None
+            if pts <= last:
+                raise Close(1007, f"got the time {pts} after {last}, expected a later one")
+            last = pts
+            view.give((pts, data, time.monotonic()))
+
+    view: LiveView[tuple[float, bytes, float]] = LiveView(parser, "camera", read, shown, failed)
+    try:
+        await _first(_send(socket, seat), receive())
+    finally:
+        await asyncio.shield(run_in_threadpool(view.close))
+        metrics.dropped.inc(view.dropped)
+
+
+async def _send(socket: WebSocket, seat: Seat) -> None:
+    while True:
+        message = await seat.get()
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_bytes(message)
+        except TimeoutError:
+            raise WebSocketDisconnect from None
+
+
+async def _ignore(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _first(*works: Coroutine[None, None, None]) -> None:
+    """Until one of them ends; the others are cancelled. Raises what it raised, but for a client that has gone."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        error = task.exception()
+        if error is not None and not isinstance(error, WebSocketDisconnect):
+            raise error
+
+
+async def _close(socket: WebSocket, close: Close) -> None:
+    with suppress(RuntimeError, WebSocketDisconnect):  # it has gone by itself
+        await socket.close(close.code, close.reason)
