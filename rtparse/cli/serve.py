@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import signal
 import socket
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 LEAST_TOKEN = 16
 """Letters of a token, below which it can be guessed."""
+
+CONNECTIONS = 256
+"""At once; more are answered with 503."""
 
 GRACE_SECONDS = 5
 """How long requests may go on after Ctrl-C."""
@@ -87,18 +92,16 @@ def command(
     from rtparse.serve.feeds import feed_source
     from rtparse.serve.limits import MIB, Limits
 
-    if token is not None and len(token) < LEAST_TOKEN:
-        raise UsageError(f"got a token of {len(token)} letters", f"expected {LEAST_TOKEN} or more")
+    if token is not None and not re.fullmatch(f"[!-~]{{{LEAST_TOKEN},}}", token):
+        raise UsageError(
+            f"got a token of {len(token)} letters", f"expected {LEAST_TOKEN} or more, of ASCII and without spaces"
+        )
     if token is None and not _is_loopback(host):
         raise UsageError(
             f"others can reach {host}, and no token was given",
             'add --token "$(openssl rand -hex 16)", or set RTPARSE_TOKEN',
         )
-    if (cert is None) != (key is None):
-        raise UsageError("got one of --cert and --key", "give both")
-    for file in filter(None, (cert, key)):
-        if not file.is_file():
-            raise UsageError(f"there is no file {file}", "expected a PEM file")
+    _check_certificate(cert, key)
     limits = replace(
         Limits(),
         image_bytes=max_image * MIB,
@@ -112,7 +115,7 @@ def command(
     listening = _listen(host, port)
     with listening, Parser(engine, backend=backend, size=size, palette=palette) as parser:
         app = server_app(parser, feeds, limits=limits, token=token, hosts=hosts)
-        server = uvicorn.Server(_config(app, cert, key, limits.live_bytes))
+        server = uvicorn.Server(server_config(app, cert, key, limits.live_bytes))
         shown = f"[{host}]" if ":" in host else host
         url = f"{'https' if cert else 'http'}://{shown}:{listening.getsockname()[1]}/"
         results.print(url, soft_wrap=True)
@@ -120,7 +123,7 @@ def command(
         _run(server, listening)
 
 
-def _config(app: FastAPI, cert: Path | None, key: Path | None, message_bytes: int) -> uvicorn.Config:
+def server_config(app: FastAPI, cert: Path | None, key: Path | None, message_bytes: int) -> uvicorn.Config:
     import uvicorn
 
     return uvicorn.Config(
@@ -133,6 +136,7 @@ def _config(app: FastAPI, cert: Path | None, key: Path | None, message_bytes: in
         ws_max_size=message_bytes + 1024,
         ws_per_message_deflate=False,  # what is sent is compressed
         timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=CONNECTIONS,
         ssl_certfile=None if cert is None else str(cert),
         ssl_keyfile=None if key is None else str(key),
     )
@@ -146,6 +150,27 @@ def _run(server: uvicorn.Server, listening: socket.socket) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _check_certificate(cert: Path | None, key: Path | None) -> None:
+    """Raises UsageError for what HTTPS could not be served with."""
+    from rtparse.errors import UsageError
+
+    if (cert is None) != (key is None):
+        raise UsageError("got one of --cert and --key", "give both")
+    if cert is None or key is None:
+        return
+    for file in (cert, key):
+        if not file.is_file():
+            raise UsageError(f"there is no file {file}", "expected a PEM file")
+    try:
+        # A key with a password would ask for it, in the middle of everything.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise UsageError(
+            f"{cert} and {key} cannot be used ({getattr(error, 'reason', None) or error})",
+            "expected a certificate and its private key, in PEM and without a password",
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -56,7 +56,7 @@ def api_router(parser: Parser, limits: Limits | None = None, decoder: ImageDecod
     decoder: the caller's; None makes one, which ends with the app's lifespan.
     """
     bounds = limits or Limits()
-    decode = decoder or ImageDecoder(bounds)
+    decode = decoder or ImageDecoder(bounds.pixels, bounds.decode_seconds)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:

@@ -48,7 +48,9 @@ def server_app(
     metrics = Metrics()
     held = ExitStack()
     folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="rtparse-serve-", ignore_cleanup_errors=True)))
-    decoder = held.enter_context(ImageDecoder(bounds))
+    decoder = held.enter_context(ImageDecoder(bounds.pixels, bounds.decode_seconds))
+    # Large images, and what only claims to be one, must not hold up cameras.
+    live_decoder = held.enter_context(ImageDecoder(bounds.live_pixels, bounds.live_seconds))
     jobs = held.enter_context(VideoJobs(parser, bounds, folder, metrics.frames.labels("video").inc))
     metrics.watch_videos(jobs.counts)
     counted = partial(metrics.count_live, "source")
@@ -62,7 +64,7 @@ def server_app(
     app = FastAPI(title=TITLE, version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(api_router(parser, bounds, decoder))
     app.include_router(videos_router(parser, jobs, bounds))
-    app.include_router(live_router(parser, feeds, decoder, bounds, metrics))
+    app.include_router(live_router(parser, feeds, live_decoder, bounds, metrics))
     answer_problems(app)
 
     @app.get("/metrics", tags=["server"], response_class=Response)

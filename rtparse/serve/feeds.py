@@ -167,29 +167,42 @@ class Feed(Closing):
             reader.join()
 
     def _read(self) -> None:
-        try:
-            with self._opener() as source:
-                self._source = source
-                for frame in source:
-                    with self._lock:
-                        if self._idle():
-                            return
-                        lines = list(self._lines.values())
-                    for line in lines:
-                        line.view.give(frame)
-        except RtparseError as error:
-            _LOG.error("%s cannot be shown: %s", self.name, error)
-            with self._lock:
-                watchers = [shown for line in self._lines.values() for shown in line.watchers]
-            for shown in watchers:
-                shown(None)
-        finally:
+        while True:
+            try:
+                with self._opener() as source:
+                    self._read_source(source)
+            except RtparseError as error:
+                _LOG.error("%s cannot be shown: %s", self.name, error)
+                self._end_lines()
+            except Exception:  # a defect: it ends what is watched, not what is watched next
+                _LOG.exception("%s cannot be shown", self.name)
+                self._end_lines()
             with self._lock:
                 self._source = None
-                self._reader = None
+                if self._closed or not self._lines:  # else somebody came while the source was being closed
+                    self._reader = None
+                    return
 
-    def _idle(self) -> bool:
-        return self._closed or (not self._lines and time.monotonic() > self._left + LINGER_SECONDS)
+    def _read_source(self, source: LiveSource) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._source = source
+        for frame in source:
+            with self._lock:
+                if self._closed or (not self._lines and time.monotonic() > self._left + LINGER_SECONDS):
+                    return
+                lines = list(self._lines.values())
+            for line in lines:
+                line.view.give(frame)
+
+    def _end_lines(self) -> None:
+        with self._lock:
+            lines, self._lines = list(self._lines.values()), {}
+        for shown in [shown for line in lines for shown in line.watchers]:
+            shown(None)
+        for line in lines:
+            line.view.close()
 
     def _shown(self, smooth: float, parsing: Parsing) -> None:
         with self._lock:

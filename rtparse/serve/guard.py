@@ -2,7 +2,7 @@
 
 Against DNS rebinding, the Host header must hold an address, localhost, or a name that the owner gave. Against other
 sites' pages, Origin must be that of the request, for WebSockets too, which browsers open across sites. The token comes
-as `Authorization: Bearer`, or in a cookie that the page's form, or its address with `?token=`, sets.
+as `Authorization: Bearer`, or is given once to SESSION, for a cookie that stands for it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtparse.serve.problems import Problem
 
-COOKIE = "rtparse-token"
+COOKIE = "rtparse-session"
 SESSION = "/api/session"
+"""GET: 204 for who may come in, 401 for others. POST {"token": ...}: the same, and the cookie."""
+
 OPEN = ("/healthz", "/page/")
 """What needs no token: nothing there is anybody's secret."""
 
@@ -47,6 +49,7 @@ class Guard:
         """login: the page that asks for the token, HTML."""
         self._app = app
         self._token = token
+        self._pass = "" if token is None else hmac.new(token.encode(), COOKIE.encode(), "sha256").hexdigest()
         self._hosts = frozenset(name.lower() for name in hosts) | {"localhost"}
         self._login = login
 
@@ -64,19 +67,23 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        answer = self._refused_address(headers)
+        answer = self._refused_address(headers, scope["scheme"])
         if answer is None and self._token is not None:
             answer = await self._without_token(scope, receive, headers, self._token)
+        if answer is None and scope["type"] == "http" and scope["path"] == SESSION:
+            answer = Response(status_code=204)
         # A Response answers handshakes of WebSockets as well.
         await (answer or self._app)(scope, receive, guarded)
 
-    def _refused_address(self, headers: Headers) -> Response | None:
+    def _refused_address(self, headers: Headers, scheme: str) -> Response | None:
         host = headers.get("host", "")
         if not self._known(host):
             expected = "an address, localhost, or a name given by --allow-host"
             return Problem(421, "host", f"Host {host[:200]!r}", expected).answer()
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
+        # Without TLS of its own the server may be behind a proxy that has it.
+        schemes = ("https",) if scheme in ("https", "wss") else ("http", "https")
+        if origin is not None and origin.lower() not in [f"{each}://{host.lower()}" for each in schemes]:
             return Problem(403, "origin", f"Origin {origin[:200]!r}", f"a page of {host}").answer()
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
         if site not in ("none", "same-origin") and mode != "navigate":
@@ -99,30 +106,32 @@ class Guard:
         http = scope["type"] == "http"
         if http and path == SESSION and scope["method"] == "POST":
             given = await _given_token(Request(scope, receive))
-            return _welcomed(Response(status_code=204), scope, token) if _same(given, token) else _unauthorized()
-        if http and path == "/" and scope["method"] in ("GET", "HEAD"):
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            if _same(query.get("token", ""), token):
-                return _welcomed(RedirectResponse("/", 303), scope, token)
+            return self._welcomed(scope) if _same(given, token) else _unauthorized()
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(credentials.strip(), token):
             return None
-        if _same(Request({**scope, "type": "http"}).cookies.get(COOKIE, ""), token):
+        if _same(Request({**scope, "type": "http"}).cookies.get(COOKIE, ""), self._pass):
             return None
         if http and path == "/":
             return Response(self._login, 401, media_type="text/html")
         return _unauthorized()
 
+    def _welcomed(self, scope: Scope) -> Response:
+        answer = Response(status_code=204)
+        secure = scope["scheme"] == "https"
+        answer.set_cookie(COOKIE, self._pass, max_age=_YEAR, httponly=True, secure=secure, samesite="strict")
+        return answer
+
 
 async def _given_token(request: Request) -> str:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_SESSION_BYTES:
-            return ""
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_SESSION_BYTES:
+                return ""
         given = json.loads(body)
-    except ValueError:
+    except (ClientDisconnect, ValueError, RecursionError):
         return ""
     token = given.get("token") if isinstance(given, dict) else None
     return token if isinstance(token, str) else ""
@@ -131,13 +140,6 @@ async def _given_token(request: Request) -> str:
 def _same(given: str, token: str) -> bool:
     """In a time that does not tell how much of it is right."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
-
-
-def _welcomed(answer: Response, scope: Scope, token: str) -> Response:
-    secure = scope["scheme"] in ("https", "wss")
-    # Lax, or the cookie would not be sent on the way from a link in a message to the page.
-    answer.set_cookie(COOKIE, token, max_age=_YEAR, httponly=True, secure=secure, samesite="lax")
-    return answer
 
 
 def _unauthorized() -> Response:

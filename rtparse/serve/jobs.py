@@ -21,6 +21,7 @@ from rtparse.serve.limits import Limits
 from rtparse.serve.sandbox import DecodeError, UploadedVideo
 from rtparse.sinks import VideoSink
 
+_FAILED = ("failed", "a video that could not be parsed or written", "the server's log says more")
 _LOG = logging.getLogger("rtparse")
 _LOOK_SECONDS = 1.0
 """How often is looked for videos that have been kept for long enough."""
@@ -34,6 +35,9 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+_FINISHED = (State.DONE, State.FAILED)
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,16 @@ class VideoJobs(Closing):
         """A job whose upload is to be written to `job.upload`, then `start`ed or `remove`d; None while there are too
         many."""
         with self._lock:
-            under_way = sum(job.state in (State.RECEIVING, State.WAITING, State.RUNNING) for job in self._jobs.values())
+            under_way = sum(job.state not in _FINISHED for job in self._jobs.values())
             if under_way >= self._limits.videos:
                 return None
+            finished = sorted(
+                (job for job in self._jobs.values() if job.state in _FINISHED), key=lambda job: job.changed
+            )
             name = secrets.token_urlsafe(16)
             job = self._jobs[name] = VideoJob(name, self._folder / name, options)
+        for old in finished[: max(0, len(finished) + 1 - self._limits.results)]:
+            self.remove(old)
         job.folder.mkdir()
         return job
 
@@ -167,7 +176,10 @@ class VideoJobs(Closing):
         except (RtparseError, OSError) as error:
             if not job.cancelled.is_set():
                 _LOG.error("a visitor's video failed: %s", error)
-            job.error = ("failed", "a video that could not be parsed or written", "the server's log says more")
+            job.error = _FAILED
+        except Exception:  # a defect: the videos after it shall be parsed all the same
+            _LOG.exception("a visitor's video failed")
+            job.error = _FAILED
         finally:
             self._running = None
             job.upload.unlink(missing_ok=True)
@@ -212,7 +224,7 @@ class VideoJobs(Closing):
             old = [
                 job
                 for job in self._jobs.values()
-                if job.state in (State.DONE, State.FAILED) and now - job.changed > self._limits.lifetime
+                if job.state in _FINISHED and now - job.changed > self._limits.lifetime
             ]
         for job in old:
             self.remove(job)

@@ -13,9 +13,9 @@ class Limits:
 
     image_bytes, video_bytes: of one upload. pixels: of one picture, or of one frame of a video, before it is decoded.
     upload_seconds: for one upload to arrive. decode_seconds: for one image, or one frame of a video, to be decoded.
-    video_seconds: of computing for one video. videos: that wait or run; lifetime: seconds that a finished one is kept.
-    requests: images that are parsed at once, twice as many wait. clients: live views at once, of cameras and sources.
-    live_bytes, live_pixels: of one frame of a visitor's camera.
+    video_seconds: of computing for one video. videos: that wait or run. results: finished ones that are kept, lifetime:
+    for how many seconds. requests: images that are parsed at once, twice as many wait. clients: live views at
+    once, of cameras and sources. live_bytes, live_pixels, live_seconds: of one frame of a visitor's camera.
     """
 
     image_bytes: int = 32 * MIB
@@ -25,8 +25,10 @@ class Limits:
     decode_seconds: float = 10.0
     video_seconds: float = 3600.0
     videos: int = 8
+    results: int = 32
     lifetime: float = 3600.0
     requests: int = 4
     clients: int = 16
     live_bytes: int = 4 * MIB
     live_pixels: int = 2_100_000
+    live_seconds: float = 2.0

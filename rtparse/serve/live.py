@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -29,9 +30,14 @@ SEND_SECONDS = 20.0
 """How long a client may take for one message before it counts as gone."""
 
 IDLE_SECONDS = 60.0
-"""How long a visitor's camera may send nothing: it keeps a place that others want."""
+"""How long a visitor's camera may send nothing, and a viewer acknowledge nothing: others want their places."""
+
+WINDOW = 2
+"""Messages to a viewer that are not acknowledged yet. More would pile up in a slow network and come late; with one, a
+round trip through a quick one would cost frames."""
 
 _NEWS_SECONDS = 1.0
+_REASON_BYTES = 123
 
 
 class Smoothing(StrEnum):
@@ -47,12 +53,12 @@ class Smoothing(StrEnum):
 
 
 class Close(Exception):  # noqa: N818 - a message, not a defect
-    """Ends a connection with a code of RFC 6455 and a reason in words."""
+    """Ends a connection with a code of RFC 6455 and a reason in words, cut to what its frame holds."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason
+        self.reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 class SourceStatus(BaseModel):
@@ -112,9 +118,14 @@ class Seat:
 def live_router(
     parser: Parser, feeds: Sequence[Feed], decoder: ImageDecoder, limits: Limits, metrics: Metrics
 ) -> APIRouter:
-    """Its routes. `feeds` and `decoder` are the caller's to close."""
+    """Its routes. `feeds` and `decoder`, which is for cameras alone, are the caller's to close."""
     router = APIRouter()
     clients = 0
+
+    @router.get("/api/limits", tags=["server"])
+    async def taken() -> Limits:
+        """What the server takes: bytes, pixels, seconds, and how many at once."""
+        return limits
 
     @router.get("/api/sources", tags=["live"])
     async def sources() -> Sources:
@@ -182,9 +193,10 @@ async def _watch(socket: WebSocket, feed: Feed, smooth: float) -> None:
                 await socket.send_json({"state": told})
             await asyncio.sleep(_NEWS_SECONDS)
 
+    window = asyncio.BoundedSemaphore(WINDOW)
     await run_in_threadpool(feed.watch, smooth, shown)
     try:
-        await _first(_send(socket, seat), _ignore(socket), tell_state())
+        await _first(_send(socket, seat, window), _acknowledged(socket, window), tell_state())
     finally:
         await asyncio.shield(run_in_threadpool(feed.unwatch, smooth, shown))
 
@@ -194,9 +206,9 @@ async def _parse_camera(
 ) -> None:
     seat = Seat()
 
-    def read(item: tuple[float, bytes, float]) -> Frame:
-        pts, data, arrived = item
-        return Frame(decoder(data, limits.live_pixels), pts, name="camera", arrived=arrived)
+    def read(item: tuple[int, float, bytes, float]) -> Frame:
+        index, pts, data, arrived = item
+        return Frame(decoder(data), pts, index, name="camera", arrived=arrived)
 
     def shown(parsing: Parsing) -> None:
         metrics.count_live("camera", parsing)
@@ -204,13 +216,13 @@ async def _parse_camera(
 
     def failed(error: RtparseError) -> None:
         if isinstance(error, DecodeError):
-            seat.end(1007, f"got {error.got}, expected {error.expected}"[:120])
+            seat.end(1007, f"got {error.got}, expected {error.expected}")
         else:
             seat.end(1011, "the model failed; the server's log says more")
 
     async def receive() -> None:
         last = float("-inf")
-        while True:
+        for index in itertools.count():
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     event = await socket.receive()
@@ -230,9 +242,9 @@ async def _parse_camera(
             if pts <= last:
                 raise Close(1007, f"got the time {pts} after {last}, expected a later one")
             last = pts
-            view.give((pts, data, time.monotonic()))
+            view.give((index, pts, data, time.monotonic()))
 
-    view: LiveView[tuple[float, bytes, float]] = LiveView(parser, "camera", read, shown, failed)
+    view: LiveView[tuple[int, float, bytes, float]] = LiveView(parser, "camera", read, shown, failed)
     try:
         await _first(_send(socket, seat), receive())
     finally:
@@ -240,8 +252,14 @@ async def _parse_camera(
         metrics.dropped.inc(view.dropped)
 
 
-async def _send(socket: WebSocket, seat: Seat) -> None:
+async def _send(socket: WebSocket, seat: Seat, window: asyncio.Semaphore | None = None) -> None:
     while True:
+        if window is not None:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await window.acquire()
+            except TimeoutError:
+                raise Close(1001, f"nothing was acknowledged for {IDLE_SECONDS:g} s") from None
         message = await seat.get()
         try:
             async with asyncio.timeout(SEND_SECONDS):
@@ -250,9 +268,10 @@ async def _send(socket: WebSocket, seat: Seat) -> None:
             raise WebSocketDisconnect from None
 
 
-async def _ignore(socket: WebSocket) -> None:
+async def _acknowledged(socket: WebSocket, window: asyncio.BoundedSemaphore) -> None:
     while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+        with suppress(ValueError):  # more than were sent
+            window.release()
 
 
 async def _first(*works: Coroutine[None, None, None]) -> None:

@@ -2,10 +2,12 @@
 
 From the server: u32 length of a JSON header (little-endian), the header, the labels, the picture (if any).
 
-    {"pts": seconds, "width": W, "height": H, "labels": bytes, "picture": bytes, "latency": seconds, "dropped": frames}
+    {"pts": seconds, "index": n, "width": W, "height": H, "labels": bytes, "picture": bytes, "latency": seconds,
+     "dropped": frames}
 
 Labels are W*H bytes of class ids, row by row, deflated (RFC 1950); the picture is a JPEG. From a visitor's camera: f64
-pts in seconds (little-endian), which the answer repeats, then an image file.
+pts in seconds (little-endian), which the answer repeats, then an image file. To the viewer of a source, each message
+must be acknowledged by the text "next".
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ def encode(parsing: Parsing, *, picture: bool, dropped: int = 0) -> bytes:
     header = json.dumps(
         {
             "pts": parsing.frame.pts,
+            "index": parsing.frame.index,
             "width": labels.shape[1],
             "height": labels.shape[0],
             "labels": len(deflated),

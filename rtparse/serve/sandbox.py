@@ -12,7 +12,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from queue import LifoQueue
-from threading import RLock, Timer
+from threading import Event, Lock, RLock, Timer
 from typing import Any
 
 import numpy as np
@@ -42,48 +42,45 @@ class DecodeError(SourceError):
 class ImageDecoder(Closing):
     """Turns image files into pictures, in `workers` processes that start when they are first needed. Thread-safe."""
 
-    def __init__(self, limits: Limits, workers: int = 2) -> None:
-        self._limits = limits
+    def __init__(self, pixels: int, seconds: float, workers: int = 2) -> None:
+        """pixels, seconds: the most that one image may have and take."""
+        self._pixels = pixels
+        self._seconds = seconds
         self._idle: LifoQueue[_Decoder | None] = LifoQueue()
-        self._workers = workers
+        self._running: set[_Decoder] = set()
+        self._lock = Lock()
         self._closed = False
         for _ in range(workers):
             self._idle.put(None)
 
-    def __call__(self, data: bytes | bytearray, pixels: int | None = None) -> NDArray[np.uint8]:
-        """An image file as (H, W, 3) uint8 BGR, upright, a new array. Raises DecodeError.
-
-        pixels: the most that are taken, where that is fewer than the limits say.
-        """
-        most = min(pixels or self._limits.pixels, self._limits.pixels)
+    def __call__(self, data: bytes | bytearray) -> NDArray[np.uint8]:
+        """An image file as (H, W, 3) uint8 BGR, upright, a new array. Raises DecodeError. Blocks for a free worker."""
         worker = self._idle.get()
         try:
-            if self._closed:
-                raise DecodeError("closed", "an image while the server stops", "another try")
-            worker = worker or _Decoder("images", str(self._limits.pixels))
-            got = worker.ask(data, self._limits.decode_seconds)
+            if worker is None or worker.dead:
+                worker = self._started(worker)
+            got = worker.ask(data, self._seconds)
             if isinstance(got, dict):
                 raise DecodeError(*got["refused"])
-            if got[0].shape[0] * got[0].shape[1] > most:
-                raise DecodeError(
-                    "pixels", f"an image of {got[0].shape[1]}x{got[0].shape[0]}", f"at most {most} pixels"
-                )
             return got[0]
         finally:
-            if worker is not None and worker.dead:
-                worker = None
             self._idle.put(worker)
 
     def close(self) -> None:
-        """End the processes; calls in progress end first."""
-        if self._closed:
-            return
-        self._closed = True
-        for _ in range(self._workers):
-            worker = self._idle.get()
-            if worker is not None:
-                worker.close()
-            self._idle.put(None)
+        """End the processes, with what they do: calls in progress raise DecodeError."""
+        with self._lock:
+            self._closed = True
+            running, self._running = self._running, set()
+        for worker in running:
+            worker.close()
+
+    def _started(self, dead: _Decoder | None) -> _Decoder:
+        with self._lock:
+            if self._closed:
+                raise DecodeError("closed", "an image while the server stops", "another try")
+            worker = _Decoder("images", str(self._pixels))
+            self._running = {*self._running, worker} - {dead}
+        return worker
 
 
 class UploadedVideo(Source):
@@ -147,8 +144,7 @@ class _Decoder(Closing):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Threads of numerical libraries reserve address space, which is limited there.
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            env=_environment(),
             start_new_session=True,  # Ctrl-C is the server's to handle
         )
         self._using = RLock()
@@ -169,9 +165,15 @@ class _Decoder(Closing):
 
     def receive(self, seconds: float) -> tuple[NDArray[np.uint8], float] | dict[str, Any]:
         """The next message: a picture and its time, or news. Raises as `ask` does."""
-        late = Timer(seconds, self._process.kill)
-        late.daemon = True
-        late.start()
+        late = Event()
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+
+        clock = Timer(seconds, end)
+        clock.daemon = True
+        clock.start()
         with self._using:
             try:
                 kind, length, width, pts = HEAD.unpack(self._read(HEAD.size))
@@ -181,9 +183,8 @@ class _Decoder(Closing):
                 news: dict[str, Any] = json.loads(self._read(min(length, _NEWS_BYTES)))
                 return news
             except EOFError:
-                timed_out = late.finished.is_set()  # set by its run, and by nothing else before `cancel`
                 self.close()
-                if timed_out:
+                if late.is_set():
                     got = f"a file that is not decoded after {seconds:g} s"
                     raise DecodeError("time", got, "a simpler one") from None
                 raise _crashed() from None
@@ -191,7 +192,7 @@ class _Decoder(Closing):
                 self.close()
                 raise
             finally:
-                late.cancel()
+                clock.cancel()
 
     def close(self) -> None:
         self.dead = True
@@ -216,6 +217,12 @@ class _Decoder(Closing):
                 raise EOFError
             view = view[got:]
         return data
+
+
+def _environment() -> dict[str, str]:
+    """Of the server, but for its secret. Threads of numerical libraries reserve address space, which is limited."""
+    kept = {name: value for name, value in os.environ.items() if name != "RTPARSE_TOKEN"}
+    return kept | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _crashed() -> DecodeError:
