@@ -37,7 +37,7 @@ BATCH = 8
 
 RUNS = 2
 """Batches of files' frames that are in the engine at once: one computes while the other waits for its slowest thread.
-With a live source there is one, since a second would only make it later."""
+With a live source whose frames may be dropped there is one, since a second would only make it later."""
 
 GEOMETRIES = 16
 """Frame sizes whose geometry is kept, so that mixed sizes do not compute it anew for every frame."""
@@ -87,8 +87,8 @@ class Parser(Closing):
             `rtparse.engines.open_engine` documents.
         device: the NVIDIA GPU, as CUDA counts them, that runs a plan or a checkpoint; the first where left out. Several
             share the sources of a stream: the i-th goes to the i-th of them, in turns. All else is done by the first.
-        latency: one batch of a stream at a time, as always with live sources: each result comes as early as it can, and
-            fewer come in a second.
+        latency: one batch of a stream at a time, as always with live sources of which frames may be dropped: each
+            result comes as early as it can, and fewer come in a second.
 
         Raises UsageError for a missing file, a GPU that is not there or an option that cannot be meant,
         MissingDependencyError when the engine's package is not installed, EngineError for a file that cannot be run,
@@ -209,7 +209,8 @@ class Parser(Closing):
 
     def _pipeline(self, sources: list[Source]) -> Pipeline[Parsing]:
         smoothers = [Smoother(self._smooth) for _ in sources]
-        latency = self._latency or any(source.info.live for source in sources)
+        newest = [info.live and not info.keep_all for info in (source.info for source in sources)]
+        latency = self._latency or any(newest)
 
         def kind(frame: Frame) -> Hashable:
             return self._letterbox(frame.size_hw).network_hw
@@ -247,7 +248,7 @@ class Parser(Closing):
             stages,
             batch=self.engine.batch,
             kind=kind,
-            live=[info.live and not info.keep_all for info in (source.info for source in sources)],
+            live=newest,
             stop=stop,
         )
 

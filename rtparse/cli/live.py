@@ -21,6 +21,8 @@ from rtparse.cli.duration import Duration
 @options.smooth
 @options.roi
 @options.follow
+@options.device
+@options.latency
 @click.option("--show", is_flag=True, help="Show the frames in a window each; q or Esc ends.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="DIR", help="Record as MP4 files, named by time.")
 @click.option("--segment", type=Duration(), default="10m", show_default=True, help="Length of a recorded file.")
@@ -75,6 +77,8 @@ def command(
     smooth: float,
     roi: str | None,
     follow: bool,
+    device: tuple[int, ...],
+    latency: bool,
     show: bool,
     record: Path | None,
     segment: float,
@@ -145,7 +149,17 @@ def command(
         # Before the model is loaded, so that what cannot be meant is told at once.
         live = [opened.enter_context(open_live(spec, wanted)) for spec in specs]
         parser = opened.enter_context(
-            Parser(engine, backend=backend, size=size, smooth=smooth, roi=roi, follow=follow, palette=palette)
+            Parser(
+                engine,
+                backend=backend,
+                size=size,
+                smooth=smooth,
+                roi=roi,
+                follow=follow,
+                palette=palette,
+                device=device,
+                latency=latency,
+            )
         )
         parser.check_classes([*(shown or ()), *(chain.classes if chain else ())])
         ctx.exit(run(parser, live, plan.outputs(), seconds=seconds or math.inf, stats=stats, wait=keep_all))

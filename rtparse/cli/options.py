@@ -151,5 +151,6 @@ def latency(command: F) -> F:
     return click.option(
         "--latency",
         is_flag=True,
-        help="One frame at a time, as always with live inputs: the earliest result, not the most frames a second.",
+        help="One frame at a time, as always with live inputs but for --keep-all: the earliest result, not the most "
+        "frames a second.",
     )(command)

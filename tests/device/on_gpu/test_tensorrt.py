@@ -292,10 +292,9 @@ def two_gpus(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TensorRTEngine, "frame_path", partialmethod(TensorRTEngine.frame_path, compiler=compile_twin))
 
 
-@pytest.mark.parametrize("latency", [False, True])
-def test_gpus_share_the_sources_of_a_stream(
-    write: WritePlan, two_gpus: None, monkeypatch: pytest.MonkeyPatch, latency: bool
-) -> None:
+@pytest.fixture
+def opened(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The GPU and the depth of each way of frames that was opened."""
     opened, way = [], TensorRTEngine.frame_path
 
     def counted(engine: TensorRTEngine, *given: Any, **options: Any) -> Any:
@@ -303,6 +302,11 @@ def test_gpus_share_the_sources_of_a_stream(
         return way(engine, *given, **options)
 
     monkeypatch.setattr(TensorRTEngine, "frame_path", counted)
+    return opened
+
+
+@pytest.mark.parametrize("latency", [False, True])
+def test_gpus_share_the_sources_of_a_stream(write: WritePlan, opened: list[tuple[int, int]], latency: bool) -> None:
     images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(9)]
     sources = [images[:4], images[4:6], images[6:]]
     with Parser(write(), device=[1, 0], smooth=0.5, latency=latency) as parser, Parser(cpu(), smooth=0.5) as other:
@@ -331,31 +335,69 @@ def test_a_gpu_that_is_not_there_is_wrong_use(write: WritePlan, two_gpus: None, 
         Parser(write(), device=device)
 
 
-def test_the_command_takes_gpus_and_tells_which_there_are(
-    write: WritePlan,
-    two_gpus: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def rtparse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command line in this process; its exit code."""
+
     def run(*arguments: object) -> int:
-        monkeypatch.setattr("sys.argv", ["rtparse", "video", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["rtparse", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         return int(ended.value.code or 0)
 
+    return run
+
+
+def test_the_command_takes_gpus_and_tells_which_there_are(
+    write: WritePlan,
+    two_gpus: None,
+    tmp_path: Path,
+    rtparse: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
         for index in range(3):
             cv2.imwrite(str(folder / f"{index}.png"), np.random.default_rng(index).integers(0, 255, (128, 192, 3)))
     engine = ("--engine", write())
-    assert run(*folders, *engine, "--device", "0,5") == 2
+    assert rtparse("video", *folders, *engine, "--device", "0,5") == 2
     assert "there is no GPU 5; choose from: 0 (stand-in), 1 (stand-in)" in capsys.readouterr().err
-    assert run(*folders, *engine, "--device", "first") == 2
+    assert rtparse("video", *folders, *engine, "--device", "first") == 2
     assert "'first' is no list of GPUs" in capsys.readouterr().err
-    assert run(*folders, *engine, "--device", "0,1", "--latency") == 0
+    assert rtparse("video", *folders, *engine, "--device", "0,1", "--latency") == 0
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["first.parsed.mp4", "second.parsed.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "depth"),
+    [
+        ([], 1),
+        (["--keep-all"], 3),  # nothing may be dropped: the most frames a second
+        (["--keep-all", "--latency"], 1),
+    ],
+    ids=str,
+)
+def test_live_takes_a_gpu_and_the_lowest_latency(
+    write: WritePlan,
+    opened: list[tuple[int, int]],
+    tmp_path: Path,
+    rtparse: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    depth: int,
+) -> None:
+    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(4)]
+    (tmp_path / "raw").write_bytes(b"".join(image.tobytes() for image in images))
+    with (tmp_path / "raw").open() as raw:
+        monkeypatch.setattr("sys.stdin", raw)
+        live = ("live", "--stdin", "192x128:bgr24", "--engine", write(), "--jsonl", tmp_path / "told.jsonl")
+        assert rtparse(*live, "--device", "1", *options) == 0
+    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert told
+    if "--keep-all" in options:
+        assert [line["index"] for line in told] == [0, 1, 2, 3]
+    assert opened == [(1, depth)]
 
 
 def test_two_parsers_and_several_threads_share_the_gpu(write: WritePlan) -> None:
