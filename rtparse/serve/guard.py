@@ -91,11 +91,18 @@ class Guard:
         return None
 
     def _known(self, host: str) -> bool:
+        if "@" in host:
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name.rstrip(".") in self._hosts:
+            return True
+        try:
             ipaddress.ip_address(name)
         except ValueError:
-            return name.lower().rstrip(".") in self._hosts if host and "@" not in host else False
+            return False
         return True
 
     async def _without_token(self, scope: Scope, receive: Receive, headers: Headers, token: str) -> Response | None:

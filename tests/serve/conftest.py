@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
@@ -41,7 +41,7 @@ def answer() -> NDArray[np.uint8]:
     return picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def parser(answer: NDArray[np.uint8]) -> Iterator[Parser]:
     with Parser(FakeEngine(answer), size=(64, 96)) as made:
         yield made
@@ -62,6 +62,19 @@ def _running(app: FastAPI) -> Iterator[str]:
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive(), "the server does not end"
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[[FastAPI], AbstractContextManager[str]]:
+    """`with running(app) as url`: any app."""
+    return _running
+
+
+@pytest.fixture(scope="session")
+def url(parser: Parser) -> Iterator[str]:
+    """A server with all defaults and without sources, for the tests that leave nothing behind; its address."""
+    with _running(server_app(parser)) as address:
+        yield address
 
 
 @pytest.fixture
