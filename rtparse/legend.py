@@ -39,21 +39,26 @@ class Legend:
 
     def __init__(self) -> None:
         self._last_seen: dict[int, float] = {}
-        self._panel: _Panel | None = None
+        self._panel: Panel | None = None
 
     def draw(self, picture: NDArray[np.uint8], parsing: Parsing, labels: NDArray[np.uint8]) -> None:
         """Draw over `picture` (H, W, 3) uint8 BGR the classes of `labels`, any part of the parsing's labels."""
-        ids = self._listed(labels, len(parsing.classes), parsing.frame.pts)
-        if not ids:
+        panel = self.panel((picture.shape[0], picture.shape[1]), parsing, labels)
+        if panel is None:
             return
-        size_hw = picture.shape[0], picture.shape[1]
-        key = (ids, size_hw, parsing.classes, parsing.palette_rgb.tobytes())
-        if self._panel is None or self._panel.key != key:
-            self._panel = _panel(parsing, ids, size_hw, key)
-        panel = self._panel
         place = picture[: panel.text.shape[0], : panel.text.shape[1]]
         shaded = cv2.max(cv2.convertScaleAbs(place, alpha=SHADE), panel.text)
         place[:] = cv2.copyTo(panel.text, panel.swatches, np.asarray(shaded))
+
+    def panel(self, size_hw: tuple[int, int], parsing: Parsing, labels: NDArray[np.uint8]) -> Panel | None:
+        """What `draw` draws over a picture of that size; None for nothing. The same object while nothing changes."""
+        ids = self._listed(labels, len(parsing.classes), parsing.frame.pts)
+        if not ids:
+            return None
+        key = (ids, size_hw, parsing.classes, parsing.palette_rgb.tobytes())
+        if self._panel is None or self._panel.key != key:
+            self._panel = _panel(parsing, ids, size_hw, key)
+        return self._panel
 
     def _listed(self, labels: NDArray[np.uint8], classes: int, pts: float) -> tuple[int, ...]:
         if labels.size:
@@ -67,15 +72,18 @@ class Legend:
 
 
 @dataclass(frozen=True, eq=False)
-class _Panel:
-    """text: (h, w, 3) uint8 BGR on black, letters and colours. swatches: (h, w) uint8, 255 where the colours are."""
+class Panel:
+    """The upper left corner: the picture, SHADE times as bright, or `text` where that is brighter or a colour.
+
+    text: (h, w, 3) uint8 BGR on black, letters and colours. swatches: (h, w) uint8, 255 where the colours are.
+    """
 
     key: tuple[object, ...]
     text: NDArray[np.uint8]
     swatches: NDArray[np.uint8]
 
 
-def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int], key: tuple[object, ...]) -> _Panel:
+def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int], key: tuple[object, ...]) -> Panel:
     height, width = size_hw
     line = max(LEAST_LINE, round(min(size_hw) / LINES))
     thickness = max(1, round(line / 16))
@@ -105,4 +113,4 @@ def _panel(parsing: Parsing, ids: tuple[int, ...], size_hw: tuple[int, int], key
         baseline = y + round(line * 0.75)
         cv2.putText(text, name, (x + line, baseline), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
     text, swatches = text[:height, :width], swatches[:height, :width]
-    return _Panel(key, text, swatches)
+    return Panel(key, text, swatches)

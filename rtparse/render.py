@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,22 @@ from numpy.typing import NDArray
 
 from rtparse._cv import cv2
 from rtparse.errors import UsageError
-from rtparse.legend import Legend
+from rtparse.legend import Legend, Panel
 
 if TYPE_CHECKING:
     from rtparse.parsing import Parsing
 
 VIEWS = ("overlay", "labels", "side-by-side")
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """An overlay before it is drawn. alpha: weight of the colours. shown: (classes,) bool, None for all. panel: of the
+    legend."""
+
+    alpha: float
+    shown: NDArray[np.bool_] | None
+    panel: Panel | None
 
 
 class Renderer:
@@ -68,6 +79,22 @@ class Renderer:
         if self._legend is not None:
             self._legend.draw(canvas, parsing, labels[box])
         return picture
+
+    def drawing(self, parsing: Parsing) -> Drawing | None:
+        """What is drawn over the frame, for whoever draws it elsewhere than here; None for other views than overlays.
+
+        It counts as drawn: the legend remembers what it shows.
+        """
+        if self.view != "overlay":
+            return None
+        shown = None
+        if self._classes is not None:
+            shown = np.zeros(len(parsing.classes), np.bool_)
+            shown[list(parsing.ids(self._classes))] = True
+        panel = None
+        if self._legend is not None:
+            panel = self._legend.panel(parsing.frame.size_hw, parsing, self._shown(parsing))
+        return Drawing(self._alpha, shown, panel)
 
     def _shown(self, parsing: Parsing) -> NDArray[np.uint8]:
         if self._classes is None:

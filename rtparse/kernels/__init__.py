@@ -16,18 +16,23 @@ Variant = tuple[str, ...]
 TYPES = ("half", "bfloat16", "float")
 """Element types of tensors, as the sources name them."""
 
+SURFACES = ("nv12", "p016")
+"""Pictures as NVIDIA's decoders leave them, as the sources name them."""
+
 MACROS: dict[str, dict[str, tuple[str, ...]]] = {
     "upsample_concat": {
         "RTPARSE_T": TYPES,
         "RTPARSE_LAYOUT": ("linear", "hwc8"),
         "RTPARSE_INPUTS": ("2", "3", "4", "5"),
     },
-    "letterbox_normalize": {"RTPARSE_T": TYPES, "RTPARSE_SOURCE": ("bgr", "nv12")},
+    "letterbox_normalize": {"RTPARSE_T": TYPES, "RTPARSE_SOURCE": ("bgr", *SURFACES)},
     "upsample_argmax": {"RTPARSE_T": TYPES},
     "running_mean": {"RTPARSE_T": TYPES},
     "thumbnail": {"RTPARSE_T": TYPES},
     "scene_cut": {},
     "blend": {},
+    "to_bgr": {"RTPARSE_SOURCE": SURFACES},
+    "overlay_nv12": {"RTPARSE_SOURCE": ("bgr", *SURFACES)},
 }
 """For each kernel, the macros that it is built with and the values they have."""
 

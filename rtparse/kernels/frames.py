@@ -25,7 +25,7 @@ THUMBNAIL_ROWS = 3 * THUMBNAIL_SIDE
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
-_LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {  # of red and blue
+LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {  # of red and blue
     "bt601": (0.299, 0.114),
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
@@ -44,11 +44,16 @@ class Colours:
     blue_u: float
 
     @classmethod
-    def of(cls, matrix: Matrix, *, full_range: bool) -> Colours:
-        """By the stream's tags. full_range: Y and chroma use 0..255; otherwise Y 16..235, chroma 16..240."""
-        red, blue = _LUMA_WEIGHTS[matrix]
+    def of(cls, matrix: Matrix, *, full_range: bool, bits: int = 8) -> Colours:
+        """By the stream's tags. full_range: Y and chroma use 0..255; otherwise Y 16..235, chroma 16..240.
+
+        bits: of a sample as it was coded. A 10-bit one, 0..1023, lies in P016 times 64, that is at 0..255.75 in levels
+        of 8 bits; so the full range ends there.
+        """
+        red, blue = LUMA_WEIGHTS[matrix]
         green = 1 - red - blue
-        black, gain, spread = (0.0, 1.0, 1.0) if full_range else (16.0, 255 / 219, 255 / 224)
+        whole = 255 / ((2**bits - 1) / 2 ** (bits - 8))
+        black, gain, spread = (0.0, whole, whole) if full_range else (16.0, 255 / 219, 255 / 224)
         return cls(
             black,
             gain,
@@ -69,13 +74,28 @@ class BgrFrame:
 
 @dataclass(frozen=True)
 class Nv12Frame:
-    """Y (H, W) uint8 and, for every 2x2 pixels, a pair U V: (ceil(H / 2), ceil(W / 2), 2). Pitches in bytes."""
+    """Y (H, W) and, for every 2x2 pixels, a pair U V: (ceil(H / 2), ceil(W / 2), 2). Pitches in bytes.
+
+    samples: "nv12" for uint8, "p016" for uint16 whose upper bits hold the sample.
+    row, column: 1 where it is a part of a picture that begins amid the lines, or columns, that share chroma.
+    """
 
     luma: int
     luma_pitch: int
     chroma: int
     chroma_pitch: int
     colours: Colours
+    samples: str = "nv12"
+    row: int = 0
+    column: int = 0
+
+
+def picture_arguments(frame: BgrFrame | Nv12Frame) -> tuple[str, tuple[Argument, ...]]:
+    """How the kernels name such a picture, and their first arguments (pictures.cuh)."""
+    if isinstance(frame, BgrFrame):
+        return "bgr", (_pointer(frame.address), _int(frame.pitch))
+    planes = (_pointer(frame.luma), _int(frame.luma_pitch), _pointer(frame.chroma), _int(frame.chroma_pitch))
+    return frame.samples, (*planes, _int(frame.row), _int(frame.column), *map(_float, astuple(frame.colours)))
 
 
 def letterbox_normalize(
@@ -85,23 +105,14 @@ def letterbox_normalize(
 
     Equal to `rtparse.preprocess.preprocess` where the frame is shrunk; where it is enlarged, within one 8-bit level.
     """
-    if isinstance(frame, BgrFrame):
-        source: tuple[Argument, ...] = (_pointer(frame.address), _int(frame.pitch))
-    else:
-        source = (
-            _pointer(frame.luma),
-            _int(frame.luma_pitch),
-            _pointer(frame.chroma),
-            _int(frame.chroma_pitch),
-            *map(_float, astuple(frame.colours)),
-        )
+    kind, source = picture_arguments(frame)
     height, width = letterbox.network_hw
     sizes = (*letterbox.frame_hw, *letterbox.content_hw, letterbox.top, letterbox.left, height, width)
     scales = [1 / (255 * std) for std in metadata.std]
     shifts = [mean / std for mean, std in zip(metadata.mean, metadata.std, strict=True)]
     return Launch(
         "letterbox_normalize",
-        (dtype, "bgr" if isinstance(frame, BgrFrame) else "nv12"),
+        (dtype, kind),
         (ceil_div(height * width, BLOCK), 1, 1),
         (
             *source,

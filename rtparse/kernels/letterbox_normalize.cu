@@ -4,54 +4,16 @@
 //
 // Built with -D macros, one entry for each variant:
 //   RTPARSE_T       half, bfloat16 or float: the input's type
-//   RTPARSE_SOURCE  bgr: 3 bytes a pixel. nv12: a plane of Y, and one of U V pairs for every 2x2 pixels.
-// Entry letterbox_normalize_{T}_{SOURCE}. Pitches are in bytes. Arguments: the source's (see Source), then
+//   RTPARSE_SOURCE  bgr, nv12 or p016: see pictures.cuh
+// Entry letterbox_normalize_{T}_{SOURCE}. Pitches are in bytes. Arguments: the source's (pictures.cuh), then
 //   frame height, width, content height, width, top, left, network height, width, swap (1: the network takes RGB),
 //   scale and shift of the network's first, second and third channel, T* output (3, network height, network width)
 // Thread x is a pixel of the output. Grid and block: launch.py.
 #include "area.cuh"
 #include "bilinear.cuh"
+#include "pictures.cuh"
 
 namespace rtparse {
-
-struct Bgr {
-    int at[3];
-};
-
-struct Bgr32 {
-    float at[3];
-};
-
-RTPARSE_DEVICE Bgr rounded(const Bgr32& colour) {
-    return {{to_byte(colour.at[0]), to_byte(colour.at[1]), to_byte(colour.at[2])}};
-}
-
-// Pictures are functions of (y, x), so that one resize reads another's result without a buffer between.
-
-struct bgr {
-    const uint8* data;
-    int pitch;
-
-    RTPARSE_DEVICE Bgr operator()(int y, int x) const {
-        const uint8* pixel = data + static_cast<long long>(y) * pitch + 3 * x;
-        return {{read(pixel), read(pixel + 1), read(pixel + 2)}};
-    }
-};
-
-struct nv12 {
-    const uint8* luma;
-    int luma_pitch;
-    const uint8* chroma;
-    int chroma_pitch;
-    float black, gain, red_v, green_u, green_v, blue_u;
-
-    RTPARSE_DEVICE Bgr operator()(int y, int x) const {
-        const uint8* pair = chroma + static_cast<long long>(y / 2) * chroma_pitch + x / 2 * 2;
-        const float grey = (read(luma + static_cast<long long>(y) * luma_pitch + x) - black) * gain;
-        const float u = read(pair) - 128.0f, v = read(pair + 1) - 128.0f;
-        return rounded({{grey + blue_u * u, grey + green_u * u + green_v * v, grey + red_v * v}});
-    }
-};
 
 // One pixel of a picture of size (height, width) shrunk to (rows, columns).
 template <typename Picture>
@@ -112,13 +74,6 @@ RTPARSE_DEVICE Bgr scaled(const Picture& picture, int height, int width, int row
 }
 
 typedef RTPARSE_T T;
-
-#define RTPARSE_ARGUMENTS_bgr const uint8 *__restrict__ frame, int pitch
-#define RTPARSE_PICTURE_bgr {frame, pitch}
-#define RTPARSE_ARGUMENTS_nv12                                                                                    \
-    const uint8 *__restrict__ luma, int luma_pitch, const uint8 *__restrict__ chroma, int chroma_pitch, float black, \
-        float gain, float red_v, float green_u, float green_v, float blue_u
-#define RTPARSE_PICTURE_nv12 {luma, luma_pitch, chroma, chroma_pitch, black, gain, red_v, green_u, green_v, blue_u}
 
 #define RTPARSE_ENTRY_(type, source) letterbox_normalize_##type##_##source
 #define RTPARSE_ENTRY(type, source) RTPARSE_ENTRY_(type, source)

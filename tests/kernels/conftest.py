@@ -30,6 +30,7 @@ from rtparse.kernels.frames import (
 )
 from rtparse.kernels.launch import Launch, upsample_concat
 from rtparse.kernels.nvrtc import compile_kernel
+from rtparse.kernels.surfaces import Classes, Panel, overlay_nv12, to_bgr
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 
@@ -48,21 +49,30 @@ def _normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(0, 3, shape).astype(np.float32))
 
 
-def _letterbox_normalize(dtype: str, source: str) -> tuple[Prepare, Tensor]:
+def _picture(source: str) -> Callable[[Callable[[Tensor], int]], BgrFrame | Nv12Frame]:
+    """A random picture of FRAME_HW."""
     height, width = FRAME_HW
-    planes = torch.zeros((3, *NETWORK_HW), dtype=DTYPES[dtype])
-    box = Letterbox.fit(FRAME_HW, NETWORK_HW)
-    image, luma = _random_bytes(height, 3 * width + 7), _random_bytes(height, width + 9)
-    chroma = _random_bytes((height + 1) // 2, width + 11)
+    wide = 2 if source == "p016" else 1
+    # Of 16-bit samples every row begins at an even address.
+    image, luma = _random_bytes(height, 3 * width + 7), _random_bytes(height, wide * (width + 9))
+    chroma = _random_bytes((height + 3) // 2, wide * (width + 11))
     colours = Colours.of("bt709", full_range=False)
 
+    def at_addresses(at: Callable[[Tensor], int]) -> BgrFrame | Nv12Frame:
+        if source == "bgr":
+            return BgrFrame(at(image), image.stride(0))
+        return Nv12Frame(at(luma), luma.stride(0), at(chroma), chroma.stride(0), colours, source, row=1, column=1)
+
+    return at_addresses
+
+
+def _letterbox_normalize(dtype: str, source: str) -> tuple[Prepare, Tensor]:
+    planes = torch.zeros((3, *NETWORK_HW), dtype=DTYPES[dtype])
+    box = Letterbox.fit(FRAME_HW, NETWORK_HW)
+    picture = _picture(source)
+
     def prepare(at: Callable[[Tensor], int]) -> Launch:
-        frame = (
-            BgrFrame(at(image), image.stride(0))
-            if source == "bgr"
-            else Nv12Frame(at(luma), luma.stride(0), at(chroma), chroma.stride(0), colours)
-        )
-        return letterbox_normalize(dtype, frame, box, ModelMetadata(), at(planes))
+        return letterbox_normalize(dtype, picture(at), box, ModelMetadata(), at(planes))
 
     return prepare, planes
 
@@ -106,6 +116,40 @@ def _blend() -> tuple[Prepare, Tensor]:
     return prepare, image
 
 
+def _to_bgr(source: str) -> tuple[Prepare, Tensor]:
+    picture, output = _picture(source), torch.zeros((FRAME_HW[0], 3 * FRAME_HW[1] + 5), dtype=torch.uint8)
+
+    def prepare(at: Callable[[Tensor], int]) -> Launch:
+        frame = picture(at)
+        assert isinstance(frame, Nv12Frame)
+        return to_bgr(frame, FRAME_HW, BgrFrame(at(output), output.stride(0)))
+
+    return prepare, output
+
+
+def _overlay_nv12(source: str) -> tuple[Prepare, Tensor]:
+    height, width = FRAME_HW
+    picture, labels = _picture(source), _random_bytes(height, width + 5, end=20)
+    palette, panel = torch.from_numpy(blend_palette(PALETTE_RGB)), _random_bytes(40, 60, 4, end=200)
+    panel[..., 3] //= 100
+    rows = height + height % 2
+    output = torch.zeros((rows * 3 // 2, width + width % 2 + 6), dtype=torch.uint8)
+
+    def prepare(at: Callable[[Tensor], int]) -> Launch:
+        first, pitch = at(output), output.stride(0)
+        return overlay_nv12(
+            picture(at),
+            FRAME_HW,
+            (first, first + rows * pitch),
+            pitch,
+            "bt709",
+            classes=Classes(at(labels), labels.stride(0), at(palette), 0.3),
+            panel=Panel(at(panel), 40, 60, 0.35),
+        )
+
+    return prepare, output
+
+
 def _upsample_concat(dtype: str, layout: str, inputs: str) -> tuple[Prepare, Tensor]:
     # Channels that 8 divides and others, sides of every parity, a map that is copied before the last, one that shrinks.
     channels, sizes = (16, 5, 11, 8, 24), ((3, 5), (11, 17), (7, 8), (23, 40), (11, 17))
@@ -133,6 +177,8 @@ def launch_of() -> Callable[[str, Variant], tuple[Prepare, Tensor]]:
         "thumbnail": _thumbnail,
         "scene_cut": _scene_cut,
         "blend": _blend,
+        "to_bgr": _to_bgr,
+        "overlay_nv12": _overlay_nv12,
     }
     return lambda kernel, variant: makers[kernel](*variant)
 
