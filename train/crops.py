@@ -1,4 +1,4 @@
-"""One photo through a window: the paper's crops, and those of video frames, close-ups included."""
+"""One photo through a window: the paper's crops, those of video frames, close-ups included, and parts of a picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rtparse.train import augment
 from rtparse.train.compose import Pair
 
 HEAD = class_ids(("hair", "face"))
+
+WINDOWS_ON_PEOPLE = 0.85
 
 PAPER_SCALES = (0.5, 1.5)
 PAPER_DEGREES = 20.0
@@ -45,6 +47,24 @@ def video_crop(photo: Pair, rng: np.random.Generator, size_hw: tuple[int, int]) 
         centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach) * 0.5
     degrees = rng.normal(0, 8) if rng.random() < 0.9 else rng.uniform(-45, 45)
     return augment.view(photo, size_hw, fit * zoom, degrees, centre, IGNORE_LABEL)
+
+
+def window(pair: Pair, rng: np.random.Generator, side: int) -> Pair:
+    """`side` x `side` pixels of a picture that is as large, mostly near someone, classes of few pixels more often.
+
+    A step then costs what the window costs, and people keep the size that they have in the whole picture.
+    """
+    people = np.argwhere((pair.labels > 0) & (pair.labels != IGNORE_LABEL))
+    free = [length - side for length in pair.labels.shape]
+    if people.size and rng.random() < WINDOWS_ON_PEOPLE:
+        found = pair.labels[people[:, 0], people[:, 1]]
+        chances = 1 / np.sqrt(np.bincount(found)[found])
+        centre = people[rng.choice(len(people), p=chances / chances.sum())] + rng.integers(-side // 3, side // 3, 2)
+        top, left = (int(np.clip(at - side // 2, 0, most)) for at, most in zip(centre, free, strict=True))
+    else:
+        top, left = (int(rng.integers(most + 1)) for most in free)
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    return Pair(pair.image[rows, columns], pair.labels[rows, columns])
 
 
 def _head(photo: Pair, rng: np.random.Generator) -> tuple[float, float] | None:

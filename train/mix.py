@@ -14,7 +14,7 @@ from rtparse.errors import UsageError
 from rtparse.train import augment
 from rtparse.train.cache import Arrays, ByteCache
 from rtparse.train.compose import Pair
-from rtparse.train.crops import paper_crop, video_crop
+from rtparse.train.crops import paper_crop, video_crop, window
 from rtparse.train.data.dataset import Dataset
 from rtparse.train.data.rendered import RenderedPeople
 from rtparse.train.photos import Photos
@@ -70,15 +70,19 @@ class Mix:
         seed: int = 0,
         presence: Sequence[NDArray[np.bool_]] | None = None,
         cache_bytes: int = CACHE_BYTES,
+        window_side: int | None = None,
     ) -> None:
         """parts: datasets and their weights, above 0.
 
         presence: `CheckReport.present` of each part in order; with it, `video` draws photos with rare classes more
             often. cache_bytes: of photos, inpainted backgrounds and rendered scenes that each process keeps.
-        Raises UsageError for a style or weight that cannot be meant.
+        window_side: height and width of the part of each picture that `video` shows, see `crops.window`; None for all.
+        Raises UsageError for a style, weight or window that cannot be meant.
         """
         if style not in get_args(MixStyle):
             raise UsageError(f"there is no style {style!r}", f"choose from: {', '.join(get_args(MixStyle))}")
+        if style == "paper" and window_side is not None:
+            raise UsageError("the paper's crops have no windows", "leave --window out, or use --style video")
         if not parts:
             raise UsageError("a mix of no datasets was asked for", "give at least one")
         for dataset, weight in parts:
@@ -94,6 +98,7 @@ class Mix:
         self._rendered_share = sum(weight for _, weight in self._rendered) / sum(weight for _, weight in parts)
         self._style = style
         self._seed = seed
+        self._window_side = window_side
 
     @property
     def epoch(self) -> int:
@@ -103,7 +108,10 @@ class Mix:
         return sum(_shown(self._photos)) if self._style == "paper" else len(self._photos)
 
     def batch(self, index: int, count: int, size_hw: tuple[int, int]) -> Batch:
-        """`count` pictures of one size. index: 0 or more. Raises SourceError for a photo that cannot be read."""
+        """`count` pictures of one size, or windows of them. Raises SourceError for a photo that cannot be read.
+
+        index: 0 or more.
+        """
         if self._style == "paper":
             pairs = self._paper(index * count, count, size_hw)
         else:
@@ -143,7 +151,8 @@ class Mix:
         if photos is not None and rng.random() < 0.25:
             pair = occluded(pair, photos, rng)
         pair = augment.mirror(pair, rng)
-        return Pair(augment.camera(augment.light(pair.image, rng), rng), pair.labels)
+        pair = Pair(augment.camera(augment.light(pair.image, rng), rng), pair.labels)
+        return pair if self._window_side is None else window(pair, rng, min(self._window_side, *size_hw))
 
     def _render(self, index: int, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
         weights = np.array([weight for _, weight in self._rendered])

@@ -24,6 +24,7 @@ class Recipe:
     style: how pictures are drawn, see `rtparse.train.mix.Mix`.
     size_hw: of every picture, multiples of 16; None draws the aspect ratio of each step from `ASPECTS`.
     pixels: height times width of a picture where `size_hw` is None.
+    window: height and width of the part of it, mostly about people, that a step sees; a multiple of 16, None for all.
     epochs: length of the run where no number of steps is given.
     batch: pictures of an optimizer step, over all ranks. accumulate: micro-batches that a rank makes of its share.
     lr: learning rate; the encoder takes `encoder_lr` of it.
@@ -42,6 +43,7 @@ class Recipe:
     style: Literal["paper", "video"] = "video"
     size_hw: tuple[int, int] | None = None
     pixels: int = 256 * 192
+    window: int | None = None
     epochs: int = 120
     batch: int = 16
     accumulate: int = 1

@@ -112,7 +112,8 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     data = [open_dataset(spec, "train", recipe.hold_out) for spec, _ in options.data]
     reports: list[CheckReport] = fabric.broadcast(checked(data, listener.on_pair) if fabric.is_global_zero else [])
     parts = [(dataset, weight) for dataset, (_, weight) in zip(data, options.data, strict=True)]
-    mix = Mix(parts, recipe.style, recipe.seed, [report.present for report in reports])
+    present = [report.present for report in reports]
+    mix = Mix(parts, recipe.style, recipe.seed, present, window_side=recipe.window)
     steps = options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
     model = _network(options, mix, listener)
     weights = None

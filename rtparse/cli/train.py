@@ -45,6 +45,12 @@ def _recipe(command: F) -> F:
         click.option(
             "--pixels", type=click.IntRange(4096), help="Height times width, at the aspect ratios of photos and video."
         ),
+        click.option(
+            "--window",
+            type=click.IntRange(64),
+            metavar="N",
+            help="Train on windows of NxN, mostly about people, N a multiple of 16; the picture keeps its size.",
+        ),
         click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help=_of_preset("optimizer").strip()),
         click.option("--lr", type=RATE, help="Learning rate." + _of_preset("lr")),
         click.option("--warmup", type=click.IntRange(0), help="Steps until the full rate." + _of_preset("warmup")),

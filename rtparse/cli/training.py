@@ -10,6 +10,7 @@ from typing import Any
 from rtparse.cli.interrupt import Interrupt
 from rtparse.cli.terminal import console
 from rtparse.errors import UsageError
+from rtparse.metadata import SIZE_MULTIPLE
 from rtparse.preprocess import fixed_size
 from rtparse.train.data import open_dataset
 from rtparse.train.fabric import open_fabric, settled
@@ -44,6 +45,8 @@ def _recipe(preset: str, chosen: dict[str, Any]) -> Recipe:
         chosen["size_hw"] = fixed_size(chosen.pop("size"), None)
     elif "pixels" in chosen:
         chosen["size_hw"] = None
+    if chosen.get("window", 0) % SIZE_MULTIPLE:
+        raise UsageError(f"--window is {chosen['window']}", f"give a multiple of {SIZE_MULTIPLE}")
     return settled(replace(RECIPES[preset], **chosen))
 
 

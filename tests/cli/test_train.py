@@ -114,6 +114,7 @@ def test_check_names_every_pair_that_is_wrong(train: Invoke, folder: Path, photo
         ((), "no --out was given"),
         (("--out", "run", "--init", "a", "--encoder-weights", "b"), "--init and --encoder-weights were both given"),
         (("--out", "run", "--size", "100x100"), "no pair of multiples of 16"),
+        (("--out", "run", "--window", 100), "--window is 100; give a multiple of 16"),
         (("--out", "run", "--batch", 5, "--accumulate", 2), "a batch of 5 cannot be shared"),
         (("--out", "run", "--batch", 2, "--accumulate", 2), "BatchNorm needs 2"),
         (("--out", "run", "--teacher-weight", 0.3), "without --teacher"),

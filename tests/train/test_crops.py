@@ -6,7 +6,7 @@ import numpy as np
 
 from rtparse.classes import CLASSES, IGNORE_LABEL
 from rtparse.train.compose import Pair
-from rtparse.train.crops import paper_crop, video_crop
+from rtparse.train.crops import paper_crop, video_crop, window
 
 FACE, COAT = CLASSES.index("face"), CLASSES.index("coat")
 SIZE_HW = (64, 48)
@@ -62,3 +62,22 @@ def test_video_zooms_onto_heads() -> None:
     faceless = Pair(photo().image, np.zeros((128, 96), np.uint8))
     for seed in range(50):
         assert video_crop(faceless, np.random.default_rng(seed), SIZE_HW).labels.shape == SIZE_HW
+
+
+def test_windows_are_parts_of_the_picture_about_people() -> None:
+    whole = photo()
+    seen = {}
+    for seed in range(400):
+        part = window(whole, np.random.default_rng(seed), 48)
+        assert part.labels.shape == (48, 48)
+        np.testing.assert_array_equal(part.image[:, :, 0], part.labels * 12)  # nothing is resampled
+        seen[seed] = part.labels
+    people = np.mean([(labels > 0).any() for labels in seen.values()])
+    assert people > 0.95
+    # The face has 256 pixels and the coat 2304: by pixels alone a tenth of the windows would be about it.
+    middle = np.mean([(labels[16:32, 16:32] == FACE).any() for labels in seen.values()])
+    assert middle > 0.15
+    corners = {tuple(labels[[0, 0, -1, -1], [0, -1, 0, -1]]) for labels in seen.values()}
+    assert len(corners) > 3
+    nobody = Pair(whole.image, np.zeros((128, 96), np.uint8))
+    assert window(nobody, np.random.default_rng(0), 96).labels.shape == (96, 96)

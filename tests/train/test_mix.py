@@ -196,6 +196,17 @@ def test_what_cannot_be_meant_is_said(numbered: Dataset, weights: tuple[float, .
         Mix([(numbered, weight) for weight in weights], style)  # type: ignore[arg-type]
 
 
+def test_windows_are_parts_of_the_same_pictures(photos: Dataset) -> None:
+    whole, parts = video(photos).batch(3, 4, SIZE_HW), video(photos, window_side=32).batch(3, 4, SIZE_HW)
+    assert parts.images.shape == (4, 32, 32, 3)
+    for picture, part in zip(whole.images, parts.images, strict=True):
+        found = cv2.matchTemplate(picture, part, cv2.TM_SQDIFF)
+        assert found.min() == 0
+    assert video(photos, window_side=64).batch(3, 4, SIZE_HW).labels.shape == (4, 48, 48)  # no larger than the picture
+    with pytest.raises(UsageError, match="no windows"):
+        Mix([(photos, 1.0)], "paper", window_side=32)
+
+
 def test_the_papers_recipe_needs_an_end(numbered: Dataset) -> None:
     with pytest.raises(UsageError, match="rendered people have no end"):
         Mix([(numbered, 1.0), (open_dataset("synthetic"), 1.0)], "paper")

@@ -155,11 +155,11 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
             legwear = Legwear(random_material(rng), ease=0.003, length=1.97)
 
     coat = None
-    if chance(0.3):
+    if chance(0.4):
         coat = Coat(
             random_material(rng),
             ease=between(0.006, 0.025),
-            length=float(rng.choice((between(0.0, 0.3), between(0.4, 1.5)), p=(0.65, 0.35))),
+            length=float(rng.choice((between(0.0, 0.3), between(0.4, 1.5)), p=(0.55, 0.45))),
             gap=0.0 if chance(0.3) else between(0.15, 1.0),
             sleeve=0.0 if chance(0.1) else between(1.6, 1.97),
             collar=chance(0.6),

@@ -120,6 +120,26 @@ def random_pose(rng: np.random.Generator) -> Pose:
     return _jittered(pose, rng)
 
 
+def upright_pose(rng: np.random.Generator) -> Pose:
+    """Walking, or standing with each arm in a pose of its own, facing +z."""
+    if rng.random() < 0.55:
+        return _jittered(walking(float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.15, 0.42))), rng)
+    apart = float(rng.uniform(-0.02, 0.16))
+    pose = Pose(ankles=((apart, -0.985, 0.0), (-apart, -0.985, 0.0)))
+    names = rng.choice(("hanging", "loose", "wave", "up", "hip", "pointing"), 2, p=(0.35, 0.25, 0.15, 0.05, 0.1, 0.1))
+    (lw, le, lc, lt), (rw, re, rc, rt) = (ARM_POSES[str(name)] for name in names)
+    return _jittered(
+        replace(
+            pose,
+            wrists=(lw, (-rw[0], rw[1], rw[2])),
+            elbows=(le, (-re[0], re[1], re[2])),
+            curl=(lc, rc),
+            twist=(lt, rt),
+        ),
+        rng,
+    )
+
+
 def _jittered(pose: Pose, rng: np.random.Generator) -> Pose:
     """Everyone stands a little differently."""
 

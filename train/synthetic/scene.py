@@ -15,11 +15,12 @@ from rtparse.train.synthetic.figure import Person
 from rtparse.train.synthetic.material import random_material
 from rtparse.train.synthetic.mesh import Mesh, loft
 from rtparse.train.synthetic.outfit import random_outfit
-from rtparse.train.synthetic.poses import random_body, random_pose
+from rtparse.train.synthetic.poses import random_body, random_pose, upright_pose
 from rtparse.train.synthetic.raster import Camera
 from rtparse.train.synthetic.render import Light, Scene, render
 
-FRAMINGS = ("full", "waist", "small", "cut")
+FRAMINGS = ("full", "waist", "small", "cut", "across")
+"""Parts of a person that fill the frame; "across" is someone who passes by or stands, seen whole from any side."""
 
 
 def render_scene(
@@ -31,9 +32,9 @@ def render_scene(
     the generator's state and the arguments alone. Thread-safe with one generator a thread.
     """
     height, width = size_hw
-    framing = str(rng.choice(FRAMINGS, p=(0.36, 0.28, 0.2, 0.16)))
+    framing = str(rng.choice(FRAMINGS, p=(0.22, 0.22, 0.12, 0.12, 0.32)))
     count = int(rng.choice(5, p=(0.04, 0.56, 0.22, 0.12, 0.06)))
-    people = [random_person(rng) for _ in range(count)]
+    people = [passer_by(rng) if framing == "across" else random_person(rng) for _ in range(count)]
     camera = random_camera(rng, framing, people[0].body.height if people else 1.7, width / height)
     people = _placed(people, rng, camera, framing, width / height)
     if background is None:
@@ -54,6 +55,12 @@ def random_person(rng: np.random.Generator) -> Person:
     return Person(random_outfit(rng), random_body(rng), replace(random_pose(rng), heading=heading))
 
 
+def passer_by(rng: np.random.Generator) -> Person:
+    """Someone who walks or stands upright, as often from the side or from behind as from the front."""
+    heading = float(rng.choice((0.0, np.pi / 2, -np.pi / 2, np.pi), p=(0.3, 0.25, 0.25, 0.2)) + rng.normal(0, 0.3))
+    return Person(random_outfit(rng), random_body(rng), replace(upright_pose(rng), heading=heading))
+
+
 def random_camera(rng: np.random.Generator, framing: str, tall: float, aspect: float) -> Camera:
     """A camera on the +z side that frames someone of a height who stands at the origin."""
     if framing == "full":
@@ -63,6 +70,9 @@ def random_camera(rng: np.random.Generator, framing: str, tall: float, aspect: f
         view = tall * rng.uniform(0.3, 0.62)
         middle = tall * 0.97 - view * rng.uniform(0.3, 0.5)
         away = rng.uniform(0.8, 2.4)
+    elif framing == "across":
+        view, middle = tall / rng.uniform(0.55, 0.92), tall * rng.uniform(0.42, 0.58)
+        away = rng.uniform(3, 9)
     elif framing == "small":
         view, middle = tall / rng.uniform(0.14, 0.55), tall * rng.uniform(0.3, 0.8)
         away = rng.uniform(5, 16)
