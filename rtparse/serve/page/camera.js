@@ -30,7 +30,7 @@ export class CameraMode {
     this.#figures = figures;
     this.#settings = settings;
     settings.addEventListener("smooth", () => this.#link && this.#connect());
-    element("camera-toggle").addEventListener("click", () => (this.#media ? this.#stop() : this.#start()));
+    element("camera-stop").addEventListener("click", () => this.#stop());
     element("cameras").addEventListener("change", () => this.#start(element("cameras").value));
   }
 
@@ -72,8 +72,7 @@ export class CameraMode {
     const [track] = media.getVideoTracks();
     track.addEventListener("ended", () => this.#media === media && this.#refuse("The camera was taken away."));
     element("mirror").checked = track.getSettings().facingMode !== "environment";
-    element("camera-toggle").textContent = "Stop";
-    element("camera-toggle").classList.remove("primary");
+    element("camera-bar").hidden = false;
     this.#video.srcObject = media;
     await this.#video.play().catch(() => {}); // it was stopped meanwhile
     if (this.#media !== media) return;
@@ -106,8 +105,7 @@ export class CameraMode {
     this.#figures.stop();
     this.#stage.note("");
     element("camera-status").textContent = "";
-    element("camera-toggle").textContent = "Start the camera";
-    element("camera-toggle").classList.add("primary");
+    element("camera-bar").hidden = true;
   }
 
   async #offerCameras(current) {
@@ -121,7 +119,7 @@ export class CameraMode {
   #connect() {
     this.#link?.close();
     this.#sent = null;
-    this.#figures.start("Latency, camera to screen");
+    this.#figures.start("Camera to screen");
     this.#say("Connecting…");
     const link = (this.#link = new Link(`live/camera?smooth=${this.#settings.smooth}`, {
       open: () => {

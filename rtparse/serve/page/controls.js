@@ -1,6 +1,6 @@
 // The settings as the visitor sees them: view, strength, smoothing, and a switch for each class.
 
-import { percent } from "./words.js";
+import { hundredths } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export class Controls {
   /** classes: as /api/classes lists them. */
   constructor(classes, settings) {
     this.#settings = settings;
-    radios("view", settings.view, (view) => settings.set({ view }));
+    radios("view", settings.view, (view) => this.#look(view));
     radios("smooth", settings.smooth, (smooth) => settings.set({ smooth }));
 
     const alpha = element("alpha");
@@ -33,7 +33,7 @@ export class Controls {
   /** Say how much of the picture each class covers. */
   set shares(shares) {
     for (const [id, chip] of this.#chips) {
-      chip.lastElementChild.textContent = shares[id] ? percent(shares[id]) : "";
+      chip.lastElementChild.textContent = shares[id] ? hundredths(shares[id]) : "";
       chip.classList.toggle("seen", shares[id] > 0);
     }
   }
@@ -43,9 +43,21 @@ export class Controls {
     document.querySelector("input[name=view][value=original]").closest("label").hidden = !original;
     element("smoothings").hidden = !smoothing;
     element("settings-note").hidden = !later;
+    element("classes-unit").hidden = later;
     // Without it the view is chosen among the others, for as long as the mode lasts.
     const view = this.#settings.view === "original" && !original ? "overlay" : this.#settings.view;
     document.querySelector(`input[name=view][value=${view}]`).checked = true;
+    this.#mute(view);
+  }
+
+  #look(view) {
+    this.#settings.set({ view });
+    this.#mute(view);
+  }
+
+  /** The strength means nothing where no colours lie over a picture. */
+  #mute(view) {
+    element("alpha").disabled = view === "labels" || view === "original";
   }
 
   #chip(name, colour) {

@@ -1,8 +1,12 @@
 // Frames a second and latency: a number and the last minute of each.
 
+import { latency } from "./words.js";
+
 const SPAN_MS = 60_000;
 const REDRAW_MS = 250;
-const FPS_MS = 2000;
+const WINDOW_MS = 3000; // of which the figures are
+const SLOW_MS = 12_000; // the same, for the last few frames of a slow server
+const FEW = 4;
 
 const element = (id) => document.getElementById(id);
 
@@ -35,17 +39,17 @@ export class Figures {
 
   #tick() {
     const now = performance.now();
-    this.#frames = this.#frames.filter(([time]) => time > now - FPS_MS);
+    this.#frames = this.#frames.filter(([time], i, all) => time > now - (i < all.length - FEW ? WINDOW_MS : SLOW_MS));
     const fps = rate(this.#frames, now);
     const known = this.#frames.filter(([, latency]) => latency !== null).map(([, latency]) => latency);
-    const latency = known.length ? median(known) : null;
+    const late = known.length ? median(known) : null;
     this.#fps.push([now, fps]);
-    this.#latency.push([now, latency]);
+    this.#latency.push([now, late]);
     for (const points of [this.#fps, this.#latency]) while (points[0][0] < now - SPAN_MS) points.shift();
-    element("fps").textContent = fps ? fps.toFixed(fps < 10 ? 1 : 0) : "–";
-    element("latency").textContent = latency === null ? "–" : `${Math.round(latency)} ms`;
-    this.#charts[0].draw(this.#fps, now, 10);
-    this.#charts[1].draw(this.#latency, now, 50);
+    element("fps").textContent = fps === null ? "–" : fps.toFixed(fps < 9.95 ? 1 : 0);
+    element("latency").textContent = late === null ? "–" : latency(late);
+    this.#charts[0].draw(this.#fps, now, 10, String);
+    this.#charts[1].draw(this.#latency, now, 50, latency);
   }
 }
 
@@ -57,8 +61,8 @@ class Chart {
     this.#canvas = canvas;
   }
 
-  /** points: [time, value or null], in order. least: the scale reaches at least to this. */
-  draw(points, now, least) {
+  /** points: [time, value or null], in order. least: the scale reaches at least to this. named: puts a value into words. */
+  draw(points, now, least, named) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const dots = window.devicePixelRatio;
     if (!width) return;
@@ -82,7 +86,7 @@ class Chart {
     context.fillStyle = color;
     context.globalAlpha = 0.75;
     context.font = "11px system-ui, sans-serif";
-    context.fillText(String(top), 0, 10);
+    context.fillText(named(top), 0, 10);
 
     context.globalAlpha = 1;
     context.strokeStyle = color;
@@ -101,7 +105,7 @@ class Chart {
 }
 
 function rate(frames, now) {
-  if (frames.length < 2) return 0;
+  if (frames.length < 2) return null;
   const span = Math.max(frames.at(-1)[0] - frames[0][0], (now - frames[0][0]) * (frames.length - 1) / frames.length);
   return (1000 * (frames.length - 1)) / span;
 }

@@ -5,6 +5,7 @@ import { Scene } from "./painter.js";
 import { megabytes } from "./words.js";
 
 const SHOWN_SIDE = 2048;
+const KEPT = "It is parsed by this server, and not kept.";
 
 const element = (id) => document.getElementById(id);
 
@@ -14,7 +15,6 @@ export class ImageMode {
   #stage;
   #limits;
   #scene = null;
-  #file = null;
   #work = null; // an AbortController
   #entered = false;
 
@@ -32,6 +32,7 @@ export class ImageMode {
 
   enter() {
     this.#entered = true;
+    element("image-bar").hidden = !this.#scene;
     if (this.#scene) this.#show();
     else this.#welcome();
   }
@@ -40,6 +41,7 @@ export class ImageMode {
     this.#entered = false;
     this.#work?.abort();
     this.#work = null;
+    element("image-bar").hidden = true;
     this.#stage.note("");
     this.#stage.clear();
   }
@@ -74,15 +76,19 @@ export class ImageMode {
   }
 
   #show() {
+    element("image-bar").hidden = false;
     this.#stage.show(this.#scene, { steady: true });
     this.#stage.note(this.#scene.picture ? "" : "Your browser cannot show this kind of file; these are its labels.");
   }
 
   #welcome() {
     const actions = [{ label: "Choose a picture", run: () => element("image-file").click(), primary: true }];
-    const text = matchMedia("(pointer: coarse)").matches ? "It is parsed and not kept." : "Or paste one. It is parsed and not kept.";
-    this.#stage.card("Drop a picture here", text, { actions });
-    element("image-status").textContent = "";
+    if (matchMedia("(pointer: coarse)").matches) {
+      actions.push({ label: "Take a photo", run: () => element("image-photo").click() });
+      this.#stage.card("A picture of yours", KEPT, { actions });
+    } else {
+      this.#stage.card("Drop a picture here", `Or paste one. ${KEPT}`, { actions });
+    }
   }
 
   #say(text) {

@@ -34,6 +34,7 @@ export class LiveMode {
 
   async enter() {
     this.#entered = true;
+    element("live-bar").hidden = true;
     this.#stage.card("Looking for sources…", "", { busy: true });
     let sources;
     try {
@@ -56,6 +57,7 @@ export class LiveMode {
 
   leave() {
     this.#entered = false;
+    element("live-bar").hidden = true;
     this.#link?.close();
     this.#link = null;
     this.#figures.stop();
@@ -64,6 +66,7 @@ export class LiveMode {
   }
 
   #list(sources) {
+    element("live-bar").hidden = !sources.length;
     element("sources").hidden = sources.length < 2;
     element("sources").replaceChildren(
       ...sources.map((source) => {
@@ -89,7 +92,7 @@ export class LiveMode {
     const { number, name } = this.#source;
     this.#figures.start("Latency on the server");
     this.#say("Connecting…");
-    element("live-status").textContent = name;
+    element("live-status").textContent = "";
     const link = (this.#link = new Link(
       `live/sources/${number}?smooth=${this.#settings.smooth}`,
       {
@@ -100,7 +103,7 @@ export class LiveMode {
           this.#stage.note("");
           this.#stage.show(new Scene(bitmap, labels, header.width, header.height));
           this.#figures.add(header.latency);
-          element("live-status").textContent = `${name} · ${header.width} × ${header.height} · ${dropped(header.dropped)}`;
+          element("live-status").textContent = `${name} · ${header.width} × ${header.height}${leftOut(header.dropped)}`;
         },
         state: (state) => {
           this.#state = state;
@@ -127,6 +130,7 @@ export class LiveMode {
   }
 }
 
-function dropped(frames) {
-  return frames ? `${frames} ${frames === 1 ? "frame" : "frames"} left out` : "no frame left out";
+/** Frames for which newer ones were shown. */
+function leftOut(frames) {
+  return frames ? ` · ${frames} older ${frames === 1 ? "frame" : "frames"} skipped` : "";
 }

@@ -39,7 +39,6 @@ async function start() {
       tab.tabIndex = chosen ? 0 : -1;
     }
     document.getElementById("panel").setAttribute("aria-labelledby", `tab-${name}`);
-    for (const bar of document.querySelectorAll("[data-for]")) bar.hidden = bar.dataset.for !== name;
     document.title = `${current.title} – rtparse`;
     history.replaceState(null, "", `#${name}`);
     controls.offer(current.offers);

@@ -1,7 +1,7 @@
 // The large area of the page: a picture with its classes, and what is said over it.
 
 import { Painter } from "./painter.js";
-import { percent } from "./words.js";
+import { hundredths } from "./words.js";
 
 const NARROW = 640; // CSS pixels, below which two pictures stand better above one another
 const KEY_STEP = 0.02;
@@ -179,7 +179,7 @@ export class Stage {
     const y = box.top + box.down + this.#point.y * box.height;
     const id = this.#scene.at(this.#point.x, this.#point.y);
     const { name, colour } = this.#classes[id];
-    const share = `${percent(this.#shares[id])} of the picture`;
+    const share = `${hundredths(this.#shares[id])} % of the picture`;
     probe.style.left = `${x}px`;
     probe.style.top = `${y}px`;
     probe.style.setProperty("--colour", colour);

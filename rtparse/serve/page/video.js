@@ -17,7 +17,7 @@ export class VideoMode {
   #classes;
   #limits;
   #file = null;
-  #job = null; // {id, cancelled} of the video under way, or of the one that is done
+  #job = null; // {id, sending, done} of the video under way, or of the one whose result is shown
   #player = element("player");
   #entered = false;
 
@@ -33,6 +33,9 @@ export class VideoMode {
     });
     element("video-parse").addEventListener("click", () => this.#parse());
     element("video-cancel").addEventListener("click", () => this.#cancel());
+    window.addEventListener("pagehide", ({ persisted }) => {
+      if (this.#job?.id && !this.#job.done && !persisted) this.#forget(this.#job);
+    });
     this.#player.addEventListener("loadedmetadata", () => {
       this.#stage.ratio = this.#player.videoWidth / this.#player.videoHeight;
     });
@@ -41,7 +44,8 @@ export class VideoMode {
 
   enter() {
     this.#entered = true;
-    if (this.#player.src) this.#reveal();
+    element("video-bar").hidden = !this.#file;
+    if (this.#file) this.#reveal();
     else this.#welcome();
   }
 
@@ -49,7 +53,7 @@ export class VideoMode {
   leave() {
     this.#entered = false;
     this.#player.pause();
-    this.#player.hidden = true;
+    this.#player.hidden = element("video-bar").hidden = true;
     this.#stage.clear();
   }
 
@@ -57,6 +61,7 @@ export class VideoMode {
   take(file) {
     this.#discard();
     this.#file = file;
+    element("video-bar").hidden = false;
     this.#play(URL.createObjectURL(file));
     this.#offer({ choose: true, parse: true });
     this.#tell(`${file.name} · ${megabytes(file.size)}`);
@@ -66,7 +71,7 @@ export class VideoMode {
   async #parse() {
     this.#discard();
     this.#preview();
-    const job = (this.#job = { id: null, sending: new AbortController() });
+    const job = (this.#job = { id: null, sending: new AbortController(), done: false });
     const over = () => job !== this.#job;
     this.#offer({ cancel: true });
     this.#tell("Sending…", 0);
@@ -112,6 +117,7 @@ export class VideoMode {
   }
 
   #finish(job, frames, seconds) {
+    job.done = true;
     const result = `api/videos/${job.id}/result`;
     this.#play(result);
     element("video-download").href = result;
@@ -144,7 +150,7 @@ export class VideoMode {
   }
 
   #forget({ id }) {
-    request(`api/videos/${id}`, { method: "DELETE" }).catch(() => {}); // the server forgets it by itself, later
+    request(`api/videos/${id}`, { method: "DELETE", keepalive: true }).catch(() => {}); // the server forgets it by itself, later
   }
 
   #options() {
@@ -178,14 +184,13 @@ export class VideoMode {
 
   #welcome() {
     const actions = [{ label: "Choose a video", run: () => element("video-file").click(), primary: true }];
-    this.#stage.card("Drop a video here", `${megabytes(this.#limits.video_bytes)} at most. It is kept for as long as you need the result.`, { actions });
-    this.#offer({ choose: true });
-    this.#tell("");
+    const { video_bytes: most, lifetime } = this.#limits;
+    const title = matchMedia("(pointer: coarse)").matches ? "A video of yours" : "Drop a video here";
+    this.#stage.card(title, `Up to ${megabytes(most)}. The result is kept for ${duration(lifetime)}.`, { actions });
   }
 
   #offer({ choose = false, parse = false, download = false, cancel = false }) {
     element("video-choose").hidden = !choose;
-    element("video-choose").classList.toggle("primary", !parse && !download);
     element("video-parse").hidden = !parse;
     element("video-parse").classList.toggle("primary", !download);
     element("video-parse").textContent = download ? "Parse again" : "Parse this video";

@@ -12,11 +12,16 @@ export function duration(seconds) {
   return minutes ? `${minutes} min${rest ? ` ${rest} s` : ""}` : `${rest} s`;
 }
 
-/** A share in words: "12 %", "0.4 %". */
-export function percent(share) {
-  const hundredths = 100 * share;
-  if (hundredths === 0) return "0 %";
-  return hundredths < 0.1 ? "< 0.1 %" : `${hundredths.toFixed(hundredths < 9.95 ? 1 : 0)} %`;
+/** A share in hundredths: "12", "0.4", "<0.1". */
+export function hundredths(share) {
+  const value = 100 * share;
+  if (value > 0 && value < 0.1) return "<0.1";
+  return value.toFixed(value < 9.95 && value > 0 ? 1 : 0);
+}
+
+/** milliseconds in words: "85 ms", "1.2 s". */
+export function latency(ms) {
+  return ms < 999.5 ? `${Math.round(ms)} ms` : `${Number((ms / 1000).toFixed(1))} s`;
 }
 
 /** What a machine said, as a sentence. */
