@@ -22,6 +22,7 @@ from rtparse.device.network import DeviceNetwork, halved, largest
 from rtparse.device.seats import Passage, Seat, Wanted
 from rtparse.device.smoothing import RunningMean
 from rtparse.device.streams import Event, Stream
+from rtparse.device.surfaces import Surface
 from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, UsageError
 from rtparse.kernels.frames import blend_palette
 from rtparse.kernels.nvrtc import compile_kernel
@@ -30,6 +31,9 @@ from rtparse.preprocess import Letterbox
 from rtparse.profiling import nvtx_range
 
 _log = logging.getLogger("rtparse")
+
+Pixels = NDArray[np.uint8] | Surface
+"""Of a frame: an image (H, W, 3) uint8 BGR, or a picture that is on the GPU already."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ class FramePath(Closing):
         pending = path.submit([(image, letterbox)])     # returns at once, waits where `depth` batches are on the way
         (parsed,) = pending.result()                    # waits for this one
 
-    A batch takes one upload and at most two downloads a frame, and the host waits for one event. The labels are those
-    of `preprocess`, `Engine.infer`, `Smoother` and `Upsampler`, but for ties and the network's own rounding.
+    A batch takes one upload, none for surfaces, and at most two downloads a frame, and the host waits for one event.
+    The labels are those of `preprocess`, `Engine.infer`, `Smoother` and `Upsampler`, but for ties and the network's own
+    rounding.
 
     Thread-safe: batches are computed in the order in which they were submitted, results may be taken in any order and
     from any thread. Nothing is allocated once the sizes and sources have been seen. It owns the network and closes it.
@@ -142,11 +147,11 @@ class FramePath(Closing):
             self._halved, self._profiles = True, fewer
             return True
 
-    def submit(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]], sources: Sequence[int] = ()) -> Pending:
-        """Send a batch on its way; it is copied first and may change afterwards.
+    def submit(self, frames: Sequence[tuple[Pixels, Letterbox]], sources: Sequence[int] = ()) -> Pending:
+        """Send a batch on its way; images are copied first and may change afterwards, surfaces are kept until then.
 
-        frames: images (H, W, 3) uint8 BGR of `letterbox.frame_hw`, with letterboxes of one `network_hw` of the
-            network's profiles, and no more than `most`.
+        frames: images (H, W, 3) uint8 BGR of `letterbox.frame_hw`, or surfaces of the same GPU, with letterboxes of one
+            `network_hw` of the network's profiles, and no more than `most`.
         sources: where smoothing, which source each frame comes from, 0 for all where left out; those of a source are
             submitted in their order.
         Waits while `depth` batches are on the way whose results were not taken. Raises UsageError for another batch,
@@ -169,7 +174,7 @@ class FramePath(Closing):
                         seat.close()
                 self._free.put(slot)
                 raise
-        return Pending(slot, passages, self._free.put)
+        return Pending(slot, passages, self._free.put, [pixels for pixels, _ in frames if isinstance(pixels, Surface)])
 
     def restart(self, source: int) -> None:
         """Let the running mean of a source start anew with its next frame, because others of its frames went another
@@ -202,7 +207,7 @@ class FramePath(Closing):
             stack.enter_context(failed.pop_all())
         return made
 
-    def _check(self, frames: Sequence[tuple[NDArray[np.uint8], Letterbox]]) -> tuple[int, int]:
+    def _check(self, frames: Sequence[tuple[Pixels, Letterbox]]) -> tuple[int, int]:
         sizes = {letterbox.network_hw for _, letterbox in frames}
         if len(sizes) != 1 or not sizes <= self._profiles.keys():
             offered = ", ".join("{}x{}".format(*size) for size in self._profiles)
@@ -212,7 +217,10 @@ class FramePath(Closing):
         if len(frames) > most:
             raise UsageError(f"got a batch of {len(frames)} frames", f"expected {most} at most")
         for image, letterbox in frames:
-            if image.shape != (*letterbox.frame_hw, 3) or image.dtype != np.uint8:
+            if isinstance(image, Surface):
+                if image.size_hw != letterbox.frame_hw:
+                    raise UsageError(f"got a surface of {image.size_hw}", f"expected {letterbox.frame_hw}")
+            elif image.shape != (*letterbox.frame_hw, 3) or image.dtype != np.uint8:
                 raise UsageError(
                     f"got a frame of shape {image.shape} and dtype {image.dtype}",
                     f"expected {(*letterbox.frame_hw, 3)} uint8",
@@ -223,7 +231,7 @@ class FramePath(Closing):
         self,
         slot: _Slot,
         network_hw: tuple[int, int],
-        frames: Sequence[tuple[NDArray[np.uint8], Letterbox]],
+        frames: Sequence[tuple[Pixels, Letterbox]],
         sources: Sequence[int],
     ) -> list[Passage]:
         fewest = self._profiles[network_hw].batch[0]
@@ -233,16 +241,20 @@ class FramePath(Closing):
         run = self._run((max(len(frames), fewest), 3, *network_hw))
         means = [self._mean(source, network_hw, run.logits[0]) for source in sources] if self._smooth else []
         passages = [
-            seat.passage(letterbox, given, logits)
-            for seat, (_, letterbox), given, logits in zip(
+            seat.passage(letterbox, given, logits, pixels.frame if isinstance(pixels, Surface) else None)
+            for seat, (pixels, letterbox), given, logits in zip(
                 slot.seats, frames, run.given, [mean.array for mean in means] or run.logits, strict=False
             )
         ]
         with nvtx_range("upload"):
-            for passage, (image, _) in zip(passages, frames, strict=True):
-                np.copyto(passage.sent, image)
-                self._up.upload(passage.frame, passage.sent)
-            self._order(self._up, self._compute, slot.uploaded)
+            for passage, (pixels, _) in zip(passages, frames, strict=True):
+                if isinstance(pixels, Surface):
+                    self._compute.wait(pixels.ready)
+                elif passage.sent is not None and passage.frame is not None:
+                    np.copyto(passage.sent, pixels)
+                    self._up.upload(passage.frame, passage.sent)
+            if any(passage.sent is not None for passage in passages):
+                self._order(self._up, self._compute, slot.uploaded)
         with nvtx_range("preprocess"):
             for passage in passages:
                 passage.normalize(self._compute)
@@ -299,8 +311,11 @@ class FramePath(Closing):
 class Pending:
     """A batch on its way. Thread-safe."""
 
-    def __init__(self, slot: _Slot, passages: list[Passage], release: Callable[[_Slot], None]) -> None:
+    def __init__(
+        self, slot: _Slot, passages: list[Passage], release: Callable[[_Slot], None], surfaces: list[Surface]
+    ) -> None:
         self._slot = slot
+        self._surfaces = surfaces  # which the GPU reads until the result is there
         self._passages: list[Passage] | None = passages
         self._release = release
         self._lock = Lock()
@@ -317,6 +332,7 @@ class Pending:
             try:
                 return self._slot.take(passages)
             finally:
+                self._surfaces.clear()
                 self._release(self._slot)
 
     def __del__(self) -> None:
