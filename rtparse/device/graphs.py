@@ -83,6 +83,10 @@ class Replays(Closing):
                 _log.info("no CUDA graph: %s", error)
                 self._graphs[key] = None
 
+    def recorded(self, key: Hashable) -> bool:
+        """Whether that work has become a graph."""
+        return self._graphs.get(key) is not None
+
     def close(self) -> None:
         for graph in self._graphs.values():
             if graph is not None:

@@ -16,16 +16,23 @@ from rtparse.errors import UsageError
 class Event(Owned):
     """A place in a stream's work. Thread-safe."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, *, timed: bool = False) -> None:
+        """timed: it also notes when it was reached, which costs the stream some time."""
         with device.current():
             flags = pycuda_driver().event_flags
-            self._event: Any = pycuda_driver().Event(flags.DISABLE_TIMING | flags.BLOCKING_SYNC)
+            kind = flags.BLOCKING_SYNC if timed else flags.BLOCKING_SYNC | flags.DISABLE_TIMING
+            self._event: Any = pycuda_driver().Event(kind)
         super().__init__(device)
 
     def synchronize(self) -> None:
         """Wait on the host until the work recorded last is done; at once where nothing was recorded."""
         with self.device.current():
             self._event.synchronize()
+
+    def seconds_since(self, earlier: Event) -> float:
+        """From that event to this one, both `timed` and reached, as the GPU's clock has it (to half a microsecond)."""
+        with self.device.current():
+            return float(self._event.time_since(earlier._event)) / 1e3
 
     def _free(self) -> None:
         self._event = None

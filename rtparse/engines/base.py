@@ -12,7 +12,9 @@ from rtparse.errors import EngineError
 from rtparse.metadata import SIZE_MULTIPLE, ModelMetadata
 
 if TYPE_CHECKING:
+    from rtparse.device import Device
     from rtparse.device.frames import FramePath
+    from rtparse.device.network import DeviceNetwork
 
 
 class Engine(Closing, Protocol):
@@ -56,6 +58,14 @@ class FrameEngine(Protocol):
 
         The caller closes it. Thread-safe. Raises EngineError for a size that is not on offer or an engine that is
         closed, DeviceMemoryError.
+        """
+        ...
+
+    def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, DeviceNetwork]:
+        """The bare network that such frames pass, to be timed, and its GPU, which stays the engine's.
+
+        graphs: False lets no library replay its work as a CUDA graph by itself.
+        The caller closes the network, before the engine. Raises as `frame_path` does.
         """
         ...
 

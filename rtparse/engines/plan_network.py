@@ -61,9 +61,16 @@ class PlanNetwork(DeviceNetwork):
     """
 
     def __init__(
-        self, device: Device, loaded: Loaded, interface: Interface, size_hw: tuple[int, int] | None = None
+        self,
+        device: Device,
+        loaded: Loaded,
+        interface: Interface,
+        size_hw: tuple[int, int] | None = None,
+        *,
+        graphs: bool = True,
     ) -> None:
         """loaded: freed by others, after this. size_hw: of the one profile to run; None for all.
+        graphs: whether TensorRT-RTX may record its work.
 
         Raises DeviceMemoryError where there is no room for what the layers compute.
         """
@@ -71,6 +78,7 @@ class PlanNetwork(DeviceNetwork):
         self.given_dtype, self.logits_dtype = interface.given_dtype, interface.logits_dtype
         # TensorRT-RTX exchanges its kernels while it runs, and records its own graphs.
         self.recordable = not loaded.plan.flavour.portable
+        self._graphs = graphs
         self._interface = interface
         self._device = device
         self._loaded = loaded
@@ -120,7 +128,7 @@ class PlanNetwork(DeviceNetwork):
         else:
             config = engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(strategy)
-            if hasattr(trt, "CudaGraphStrategy"):
+            if self._graphs and hasattr(trt, "CudaGraphStrategy"):
                 config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             context = engine.create_execution_context(config)
         if context is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtparse.device import Device
 from rtparse.device.frames import FramePath, Overlay
 from rtparse.device.kernels import Compiler
+from rtparse.device.network import DeviceNetwork
 from rtparse.device.runner import Runner
 from rtparse.engines.base import Engine, check_batch, check_size
 from rtparse.engines.plan import Plan
@@ -90,6 +91,11 @@ class TensorRTEngine(Engine):
             self._paths.add(path)
             return path
 
+    def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, DeviceNetwork]:
+        check_size(network_hw, self.sizes)
+        with self._lock:
+            return self._device, self._network(network_hw, graphs=graphs)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -98,7 +104,7 @@ class TensorRTEngine(Engine):
                     user.close()
             self._closing.close()
 
-    def _network(self, size_hw: tuple[int, int] | None = None) -> PlanNetwork:
+    def _network(self, size_hw: tuple[int, int] | None = None, *, graphs: bool = True) -> PlanNetwork:
         if self._closed:
             raise EngineError(f"{self.path} was closed", "open it again")
-        return PlanNetwork(self._device, self._loaded, self._interface, size_hw)
+        return PlanNetwork(self._device, self._loaded, self._interface, size_hw, graphs=graphs)

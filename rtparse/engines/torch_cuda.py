@@ -67,16 +67,15 @@ class TorchCudaEngine(TorchEngine):
         """The way of frames through this engine; see `FramePath`. Closed by the caller, or with the engine."""
         check_size(network_hw, self.sizes)
         with self._lock:
-            if self._model is None:
-                raise EngineError(f"{self.path} was closed", "open it again")
-            if self._gpu is None:
-                self._gpu, self._half = Device(self._index), half_precision(self._model)
-            network = TorchNetwork(self._half, len(self.metadata.classes), network_hw, BATCH, self._index)
-            path = FramePath(
-                self._gpu, network, self.metadata, depth=depth, labels=labels, overlay=overlay, smooth=smooth
-            )
+            device, network = self._open(network_hw, graphs=True)
+            path = FramePath(device, network, self.metadata, depth=depth, labels=labels, overlay=overlay, smooth=smooth)
             self._paths.add(path)
             return path
+
+    def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, DeviceNetwork]:
+        check_size(network_hw, self.sizes)
+        with self._lock:
+            return self._open(network_hw, graphs)
 
     def close(self) -> None:
         with self._lock:
@@ -87,15 +86,26 @@ class TorchCudaEngine(TorchEngine):
             self._half = None
             super().close()
 
+    def _open(self, network_hw: tuple[int, int], graphs: bool) -> tuple[Device, TorchNetwork]:
+        if self._model is None:
+            raise EngineError(f"{self.path} was closed", "open it again")
+        if self._gpu is None:
+            self._gpu, self._half = Device(self._index), half_precision(self._model)
+        classes = len(self.metadata.classes)
+        return self._gpu, TorchNetwork(self._half, classes, network_hw, BATCH, self._index, graphs=graphs)
+
 
 class TorchNetwork(DeviceNetwork):
     """A torch module on CUDA, in float16. Torch records its graphs itself, with memory of their own."""
 
     recordable = False
 
-    def __init__(self, model: Any, classes: int, size_hw: tuple[int, int], most: int, device: int = 0) -> None:
-        """model: as `half_precision` makes it, on that GPU. most: pictures of a batch."""
+    def __init__(
+        self, model: Any, classes: int, size_hw: tuple[int, int], most: int, device: int = 0, *, graphs: bool = True
+    ) -> None:
+        """model: as `half_precision` makes it, on that GPU. most: pictures of a batch. graphs: whether it records."""
         self._device = device
+        self._records = graphs
         self.profiles = (Profile(size_hw, (1, 1, most)),)
         self.given_dtype = self.logits_dtype = np.dtype(np.float16)
         self._model = model
@@ -117,7 +127,7 @@ class TorchNetwork(DeviceNetwork):
                     return
                 source, target = (torch.as_tensor(array, device="cuda") for array in (given, logits))
                 forward(self._model, source, target)
-            if key not in self._graphs:
+            if self._records and key not in self._graphs:
                 stream.synchronize()
                 self._graphs[key] = self._record(on, source, target)
 

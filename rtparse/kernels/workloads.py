@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rtparse.kernels import MACROS
+from rtparse.kernels import MACROS, SURFACES
 from rtparse.kernels.frames import (
     THUMBNAIL_ROWS,
     BgrFrame,
@@ -20,12 +20,15 @@ from rtparse.kernels.frames import (
     upsample_argmax,
 )
 from rtparse.kernels.launch import ITEMSIZE, Launch, upsample_concat
+from rtparse.kernels.surfaces import Classes, overlay_nv12, to_bgr
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 from rtparse.smoothing import THUMBNAIL_SIDE
 
 MAPS = 64
 """Channels of each map that the Smooth module of `small` concatenates."""
+PALETTE = 1024
+"""Bytes of a `blend_palette`."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,13 @@ def _upsample_concat(sizes: Sizes) -> Iterator[Workload]:
 
 def _letterbox_normalize(sizes: Sizes) -> Iterator[Workload]:
     box = sizes.letterbox
-    (height, width), planes = box.frame_hw, 3 * math.prod(box.network_hw) * ITEMSIZE[sizes.given]
+    planes = 3 * math.prod(box.network_hw) * ITEMSIZE[sizes.given]
+    for picture, at in _pictures(box.frame_hw):
 
-    def bgr(frame: int, output: int) -> Launch:
-        return letterbox_normalize(sizes.given, BgrFrame(frame, 3 * width), box, ModelMetadata(), output)
+        def launch(*where: int, at: _At = at) -> Launch:
+            return letterbox_normalize(sizes.given, at(*where[:-1]), box, ModelMetadata(), where[-1])
 
-    yield Workload((3 * height * width, planes), bgr, 3 * height * width + planes)
-    luma, chroma = height * width, 2 * math.ceil(height / 2) * math.ceil(width / 2)
-
-    def nv12(luma: int, chroma: int, output: int) -> Launch:
-        frame = Nv12Frame(luma, width, chroma, 2 * math.ceil(width / 2), Colours.of("bt709", full_range=False))
-        return letterbox_normalize(sizes.given, frame, box, ModelMetadata(), output)
-
-    yield Workload((luma, chroma, planes), nv12, luma + chroma + planes)
+        yield Workload((*picture, planes), launch, sum(picture) + planes)
 
 
 def _upsample_argmax(sizes: Sizes) -> Iterator[Workload]:
@@ -130,7 +127,56 @@ def _blend(sizes: Sizes) -> Iterator[Workload]:
         picture = BgrFrame(frame, 3 * width)
         return blend(picture, labels, width, palette, hw, 0.5, picture)
 
-    yield Workload((3 * pixels, pixels, 1024), launch, 7 * pixels)
+    yield Workload((3 * pixels, pixels, PALETTE), launch, 7 * pixels)
+
+
+def _to_bgr(sizes: Sizes) -> Iterator[Workload]:
+    height, width = hw = sizes.letterbox.frame_hw
+    for picture, at in _surfaces(hw):
+
+        def launch(*where: int, at: Callable[..., Nv12Frame] = at) -> Launch:
+            return to_bgr(at(*where[:-1]), hw, BgrFrame(where[-1], 3 * width))
+
+        yield Workload((*picture, 3 * height * width), launch, sum(picture) + 3 * height * width)
+
+
+def _overlay_nv12(sizes: Sizes) -> Iterator[Workload]:
+    hw = sizes.letterbox.frame_hw
+    height, width = (2 * math.ceil(side / 2) for side in hw)
+    luma, chroma, labels = height * width, height * width // 2, math.prod(hw)
+    for picture, at in _pictures(hw):
+
+        def launch(*where: int, at: _At = at) -> Launch:
+            labels, palette, luma, chroma = where[-4:]
+            drawn = Classes(labels, hw[1], palette, 0.5)
+            return overlay_nv12(at(*where[:-4]), hw, (luma, chroma), width, "bt709", classes=drawn)
+
+        yield Workload((*picture, labels, PALETTE, luma, chroma), launch, sum(picture) + labels + luma + chroma)
+
+
+_At = Callable[..., BgrFrame | Nv12Frame]
+"""A picture at the addresses of its parts."""
+
+
+def _pictures(hw: tuple[int, int]) -> Iterator[tuple[tuple[int, ...], _At]]:
+    """Each kind of picture: the bytes of its parts, and the picture at their addresses."""
+    height, width = hw
+    yield (3 * height * width,), lambda address: BgrFrame(address, 3 * width)
+    yield from _surfaces(hw)
+
+
+def _surfaces(hw: tuple[int, int]) -> Iterator[tuple[tuple[int, ...], Callable[..., Nv12Frame]]]:
+    """Those that a decoder leaves."""
+    height, width = hw
+    colours = Colours.of("bt709", full_range=False)
+    for samples in SURFACES:
+        item = 2 if samples == "p016" else 1
+        pitches = item * width, item * 2 * math.ceil(width / 2)
+
+        def at(luma: int, chroma: int, kind: str = samples, pitches: tuple[int, int] = pitches) -> Nv12Frame:
+            return Nv12Frame(luma, pitches[0], chroma, pitches[1], colours, kind)
+
+        yield (height * pitches[0], math.ceil(height / 2) * pitches[1]), at
 
 
 _MAKERS: dict[str, Callable[[Sizes], Iterator[Workload]]] = {
@@ -141,4 +187,6 @@ _MAKERS: dict[str, Callable[[Sizes], Iterator[Workload]]] = {
     "thumbnail": _thumbnail,
     "scene_cut": _scene_cut,
     "blend": _blend,
+    "to_bgr": _to_bgr,
+    "overlay_nv12": _overlay_nv12,
 }

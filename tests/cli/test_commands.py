@@ -102,8 +102,10 @@ def test_bench_reports_engine_and_pipeline(rtparse, clip: Path, folder: Path) ->
     assert set(report["stages_ms"]) == {"decode", "preprocess", "engine", "postprocess", "overlay", "encode"}
     assert report["ratio"] == pytest.approx(report["pipeline_fps"] / report["engine_fps"])
     assert min(report["stages_ms"].values()) > 0
-    assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"] <= report["latency_ms"]["p99"]
-    assert report["against"] == {}
+    assert report["labels_ratio"] == pytest.approx(report["labels_fps"] / report["engine_fps"])
+    assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p90"] <= report["latency_ms"]["p99"]
+    assert report["against"] == report["skipped"] == {}
+    assert report["gpu"] is None
 
 
 def test_bench_compares_and_draws(rtparse, folder: Path) -> None:

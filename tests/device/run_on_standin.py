@@ -2,7 +2,8 @@
 
     python tests/device/run_on_standin.py [--driver FOLDER] [pytest's arguments]      default: all of on_gpu/
 
-FOLDER keeps the stand-in between runs. Exit code 77: it cannot be built here; the last line says why.
+FOLDER keeps the stand-in, and kernels compiled for it, between runs. Exit code 77: it cannot be built here; the last
+line says why.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
         if all(each.startswith("-") for each in arguments):
             command.append(str(HERE / "on_gpu"))
-        return subprocess.run(command, env={**os.environ, **joined, "RTPARSE_STANDIN": "1"}, check=False).returncode
+        environment = {**os.environ, **joined, "RTPARSE_STANDIN": str(folder.resolve())}
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

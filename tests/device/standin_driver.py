@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -34,17 +36,21 @@ def build_driver(folder: Path) -> None:
 
 
 @functools.cache
-def _twins() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
-
-
-@functools.cache
 def twin_of(source: Path, name: str, *macros: str) -> Compiled:
-    """A kernel's source as a module that the stand-in loads; entry `name`. In the place of NVRTC's cubin."""
-    library = Path(_twins().name) / f"{name}.so"
-    unit = f'#include "{source}"\n#include "{SOURCES / "twin.hpp"}"\nTWIN({name})\n'
-    command = ["g++", *FLAGS, "-Wno-unknown-pragmas", "-DRTPARSE_HOST", *macros, f"-I{FOLDER}", "-x", "c++", "-"]
-    subprocess.run([*command, "-o", str(library)], input=unit, text=True, check=True)
+    """A kernel's source as a module that the stand-in loads; entry `name`. In the place of NVRTC's cubin.
+
+    It is kept beside the driver, where the tests' other processes find it as long as the source is the same.
+    """
+    read = (source, SOURCES / "twin.hpp", *sorted(FOLDER.glob("*.cuh")))
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in read) + repr((FLAGS, macros)).encode()).hexdigest()
+    library = Path(os.environ["RTPARSE_STANDIN"]) / f"{name}-{key[:16]}.so"
+    if not library.is_file():
+        unit = f'#include "{source}"\n#include "{SOURCES / "twin.hpp"}"\nTWIN({name})\n'
+        command = ["g++", *FLAGS, "-Wno-unknown-pragmas", "-DRTPARSE_HOST", *macros, f"-I{FOLDER}", "-x", "c++", "-"]
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:  # nobody loads a half-written one
+            part = Path(folder) / library.name
+            subprocess.run([*command, "-o", str(part)], input=unit, text=True, check=True)
+            part.replace(library)
     return Compiled(f"standin\n{library}\n".encode() + b"\0", name)
 
 

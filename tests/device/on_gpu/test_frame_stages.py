@@ -42,8 +42,11 @@ class HalvingEngine:
 
     def frame_path(self, network_hw: tuple[int, int], *, depth: int, smooth: float) -> FramePath:
         self.opened.append((network_hw, depth))
-        network = Halving(self._device, self._compiler, (Profile(network_hw, (1, 1, 4)),), "float32")
-        return FramePath(self._device, network, METADATA, depth=depth, smooth=smooth, compiler=self._compiler)
+        device, network = self.device_network(network_hw)
+        return FramePath(device, network, METADATA, depth=depth, smooth=smooth, compiler=self._compiler)
+
+    def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, Halving]:
+        return self._device, Halving(self._device, self._compiler, (Profile(network_hw, (1, 1, 4)),), "float32")
 
 
 @pytest.fixture

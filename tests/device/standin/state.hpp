@@ -46,6 +46,8 @@ struct Stream {
 
 struct Event {
     CUcontext owner = nullptr;
+    bool timed = true;
+    bool recorded = false;
     Ticket ticket;
     double seconds = 0;
 };

@@ -135,11 +135,12 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned) {
     return CUDA_SUCCESS;
 }
 
-CUresult cuEventCreate(CUevent *handle, unsigned) {
+CUresult cuEventCreate(CUevent *handle, unsigned flags) {
     ENTER(context);
     *handle = new_handle<CUevent>();
     state().events[*handle] = std::make_shared<Event>();
     state().events[*handle]->owner = current_context();
+    state().events[*handle]->timed = !(flags & CU_EVENT_DISABLE_TIMING);
     return CUDA_SUCCESS;
 }
 
@@ -156,6 +157,7 @@ CUresult cuEventRecord(CUevent handle, CUstream on) {
     auto stream = stream_of(on);
     if (on && !stream) return invalid_handle();
     if (!at_home(event->owner) || (stream && !at_home(stream->owner))) return CUDA_ERROR_INVALID_HANDLE;
+    event->recorded = true;
     if (!stream) {
         advance_all();
         event->ticket = {};
@@ -190,6 +192,11 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end) {
     ENTER(context);
     auto first = state().events.find(start), last = state().events.find(end);
     if (first == state().events.end() || last == state().events.end()) return invalid_handle();
+    for (auto &event : {first->second, last->second}) {
+        if (!event->timed || !event->recorded) return invalid_handle();
+        const Ticket &ticket = event->ticket;
+        if (ticket.stream && ticket.stream->done < ticket.number) return CUDA_ERROR_NOT_READY;
+    }
     *milliseconds = static_cast<float>((last->second->seconds - first->second->seconds) * 1e3);
     return CUDA_SUCCESS;
 }
