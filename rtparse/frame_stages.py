@@ -20,7 +20,7 @@ from rtparse.pipeline import Stage
 from rtparse.preprocess import Letterbox
 
 if TYPE_CHECKING:
-    from rtparse.device.frames import FramePath, Parsed, Pending
+    from rtparse.device.frames import FramePath, Parsed, Pending, Pixels
 
 DEPTH = 3
 """Batches on the way at once: one goes up, one is computed, one comes down."""
@@ -42,7 +42,7 @@ class FrameStages(Closing):
         *,
         latency: bool = False,
         smooth: float = 0.0,
-        shown: Callable[[Frame], NDArray[np.uint8]] = attrgetter("image"),
+        shown: Callable[[Frame], Pixels] = attrgetter("image"),
     ) -> None:
         """engines: of one model. letterbox: of a frame's size. parsing: of a frame and its labels.
 
@@ -98,9 +98,7 @@ class FrameStages(Closing):
             self._parsing(sent.frame, _labels(next(late)) if sent.labels is None else sent.labels) for sent in batch
         ]
 
-    def _submit(
-        self, path: FramePath, frames: list[Frame], given: list[tuple[NDArray[np.uint8], Letterbox]]
-    ) -> list[_Sent]:
+    def _submit(self, path: FramePath, frames: list[Frame], given: list[tuple[Pixels, Letterbox]]) -> list[_Sent]:
         """All at once, or in parts where memory is short: then only the last part is waited for elsewhere."""
         most = path.most(given[0][1].network_hw)
         sent: list[_Sent] = []

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from rtparse.classes import class_ids, palette_rgb
 from rtparse.closing import Closing
+from rtparse.device.frames import Pixels
+from rtparse.device.surfaces import DeviceFrame
 from rtparse.engines import Engine, default_model, open_on_each
 from rtparse.engines.base import FrameEngine
-from rtparse.errors import UsageError
+from rtparse.errors import RtparseError, UsageError
 from rtparse.frame import Frame
 from rtparse.frame_stages import FrameStages
 from rtparse.models import resolve
@@ -28,7 +30,7 @@ from rtparse.preprocess import Letterbox, Size, fixed_size, network_size, prepro
 from rtparse.profiling import nvtx_range
 from rtparse.regions import FollowStages, Region, Roi
 from rtparse.smoothing import Smoother
-from rtparse.sources import Source, open_sources
+from rtparse.sources import Source, open_source, open_sources
 from rtparse.sources.convert import to_bgr8
 from rtparse.stream import Stream
 
@@ -69,6 +71,7 @@ class Parser(Closing):
         backend: str | None = None,
         device: int | Sequence[int] = (),
         latency: bool = False,
+        decode: str = "auto",
     ) -> None:
         """Load a model.
 
@@ -89,6 +92,8 @@ class Parser(Closing):
             share the sources of a stream: the i-th goes to the i-th of them, in turns. All else is done by the first.
         latency: one batch of a stream at a time, as always with live sources of which frames may be dropped: each
             result comes as early as it can, and fewer come in a second.
+        decode: what decodes the video files of streams. "nvdec" is NVIDIA's decoder, for an engine that keeps frames on
+            its GPU, with the extra `nvcodec`; "cpu" is FFmpeg; "auto" takes NVDEC for the files that it can decode.
 
         Raises UsageError for a missing file, a GPU that is not there or an option that cannot be meant,
         MissingDependencyError when the engine's package is not installed, EngineError for a file that cannot be run,
@@ -100,6 +105,8 @@ class Parser(Closing):
             raise UsageError(
                 f"got follow and smooth {smooth}", "give one of them: logits of crops that move have no running mean"
             )
+        if decode not in ("auto", "cpu", "nvdec"):
+            raise UsageError(f"decode is {decode!r}", "choose auto, cpu or nvdec")
         if follow and not isinstance(device, int) and len(device) > 1:
             raise UsageError(f"got follow and the devices {', '.join(map(str, device))}", "give one device")
         Smoother(smooth)  # refuses a strength out of range before a model is loaded
@@ -121,13 +128,17 @@ class Parser(Closing):
         else:
             self._engines = [model]
         self.engine: Engine = self._engines[0]
+        self._gpus = [device] if isinstance(device, int) else list(device) or [0]
+        self._decode = decode
         self._latency = latency
         try:
             metadata = self.engine.metadata
             fixed = fixed_size(size, self.engine.sizes)
+            if decode == "nvdec":
+                self._check_nvdec()
             own = np.array(metadata.palette_rgb, np.uint8)
             self._palette = own if palette is None else palette_rgb(palette, metadata.classes)
-        except UsageError:
+        except RtparseError:
             self.close()
             raise
         budget = metadata.size_hw[0] * metadata.size_hw[1]
@@ -175,8 +186,28 @@ class Parser(Closing):
         iterating.
         """
         self._check_open()
-        opened = open_sources(source, color=self._color)
+        opened = open_sources(source, self.open)
         return Stream(opened, self._pipeline(opened))
+
+    def open(self, source: object, number: int = 0) -> Source:
+        """Open a source for `stream`, which closes it; video files with the decoder that suits the engine.
+
+        source: as for `rtparse.sources.open_source`. number: its place among those that are parsed together.
+        Raises as `open_source` does; where NVDEC was asked for, UsageError for another source than a video file,
+        SourceError for one that it does not take, MissingDependencyError and DeviceError where it is not there.
+        """
+        on_gpu = isinstance(self.engine, FrameEngine) and not self._follow and self._decode != "cpu"
+        if not on_gpu:
+            return open_source(source, color=self._color)
+        from rtparse.sources.nvdec import NvdecSource
+
+        required = self._decode == "nvdec"
+        gpu = self._gpus[number % len(self._gpus)]
+        opened = open_source(source, color=self._color, video=partial(NvdecSource, gpu=gpu, required=required))
+        if required and not isinstance(opened, NvdecSource):
+            opened.close()
+            raise UsageError(f"NVDEC cannot decode {opened.info.name}", "it decodes video files; choose auto or cpu")
+        return opened
 
     @property
     def palette_rgb(self) -> NDArray[np.uint8]:
@@ -233,7 +264,7 @@ class Parser(Closing):
                 self._labelled,
                 latency=latency,
                 smooth=self._smooth,
-                shown=self._shown,
+                shown=self._pixels,
             )
             stages, kind = on_gpu.stages, on_gpu.kind
             closing.append(on_gpu.close)
@@ -252,6 +283,17 @@ class Parser(Closing):
             stop=stop,
         )
 
+    def _check_nvdec(self) -> None:
+        if self._follow or not isinstance(self.engine, FrameEngine):
+            reason = "follow" if self._follow else f"an engine of the kind {self.engine.kind}"
+            raise UsageError(
+                f"got decode nvdec and {reason}",
+                "NVDEC decodes for plans, and checkpoints on a GPU; choose auto or cpu",
+            )
+        from rtparse.device.nvcodec import nvcodec
+
+        nvcodec()  # raises where it is not there
+
     def _check_open(self) -> None:
         if self._closed:
             raise UsageError("the parser was closed", "make a new one, or use it inside its `with` block")
@@ -263,6 +305,12 @@ class Parser(Closing):
     def _shown(self, frame: Frame) -> NDArray[np.uint8]:
         """The pixels that are looked at."""
         return frame.image if self._roi is None else self._roi.crop(frame.image)
+
+    def _pixels(self, frame: Frame) -> Pixels:
+        """The same, on the GPU where the frame is."""
+        if not isinstance(frame, DeviceFrame):
+            return self._shown(frame)
+        return frame.surface if self._roi is None else frame.surface.part(self._roi)
 
     def _infer(self, frames: list[Frame]) -> list[_Inferred]:
         """Frames of one input size through the engine."""

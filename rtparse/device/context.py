@@ -70,6 +70,12 @@ class Device(Closing):
         """
         return self._current
 
+    @property
+    def handle(self) -> int:
+        """The CUcontext, for other libraries. Raises DeviceError when the device was closed."""
+        with self._current:
+            return int(self._context.handle)
+
     def memory(self) -> tuple[int, int]:
         """Bytes of the GPU's memory: free, total."""
         with self._current:

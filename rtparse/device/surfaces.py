@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from rtparse.device.context import Device
 from rtparse.device.kernels import Compiler, Kernels
 from rtparse.device.memory import DeviceBuffer, HostBuffer
 from rtparse.device.streams import Event, Stream
-from rtparse.errors import DeviceError, DeviceMemoryError, EngineError
+from rtparse.errors import DeviceMemoryError
 from rtparse.frame import Frame
 from rtparse.kernels.frames import BgrFrame, Nv12Frame
 from rtparse.kernels.nvrtc import compile_kernel
@@ -89,7 +88,7 @@ class DeviceFrame(Frame):
 
 
 class SurfacePool(Closing):
-    """Memory for the pictures of one source, which all have one form. Thread-safe."""
+    """Memory for the pictures of one source, which all have one form. It owns the device. Thread-safe."""
 
     def __init__(
         self,
@@ -109,12 +108,12 @@ class SurfacePool(Closing):
         self._size_hw = size_hw
         self._most = most
         self._lock = RLock()
-        self._cells: list[_Cell] = []
+        self._cells = 0
         self._free: list[_Cell] = []
-        self._leases: WeakSet[_Lease] = WeakSet()
         self._closed = False
         height, width = size_hw
         with ExitStack() as stack:
+            stack.enter_context(device)
             self._stream = stack.enter_context(Stream(device))
             self._bgr = stack.enter_context(DeviceBuffer(device, (height, width, 3), np.uint8))
             self._host = stack.enter_context(HostBuffer(device, (height, width, 3), np.uint8))
@@ -130,7 +129,7 @@ class SurfacePool(Closing):
         """
         with self._lock:
             if not self._free:
-                if len(self._cells) == self._most:
+                if self._cells == self._most:
                     return None
                 try:
                     self._free.append(_Cell(self._device, self._form, self._size_hw[0]))
@@ -138,19 +137,15 @@ class SurfacePool(Closing):
                     if not self._cells:
                         raise
                     return None
-                self._cells += self._free
+                self._cells += 1
             cell = self._free.pop()
             luma, chroma = cell.planes
             frame = replace(self._form, luma=luma.pointer, chroma=chroma.pointer)
-            lease = _Lease(self, cell, frame)
-            self._leases.add(lease)
-            return Surface(lease, frame, self._size_hw)
+            return Surface(_Lease(self, cell, frame), frame, self._size_hw)
 
     def bgr(self, frame: Nv12Frame, ready: Event) -> NDArray[np.uint8]:
         """A picture of the form, wherever it lies, as (H, W, 3) uint8 BGR: waits for it. Raises EngineError."""
         with self._lock, self._device.current():
-            if self._closed:
-                raise EngineError("the picture was on the GPU, and its source was closed", "read it before")
             self._stream.wait(ready)
             point_to(self._launch, frame)
             self._convert(self._stream)
@@ -161,19 +156,22 @@ class SurfacePool(Closing):
     def give_back(self, cell: _Cell) -> None:
         """Nobody looks at it any more."""
         with self._lock:
-            if not self._closed:
-                self._free.append(cell)
+            self._free.append(cell)
+            if self._closed:
+                self._free_unused()
 
     def close(self) -> None:
-        """Bring down the pictures that somebody still has, and free all memory."""
+        """Free what is not in use now, and the rest, with the device, when the last picture is dropped."""
         with self._lock:
-            if self._closed:
-                return
-            for lease in list(self._leases):
-                lease.settle()
             self._closed = True
-            for cell in self._cells:
-                cell.close()
+            self._free_unused()
+
+    def _free_unused(self) -> None:
+        for cell in self._free:
+            cell.close()
+            self._cells -= 1
+        self._free.clear()
+        if not self._cells:
             self._closing.close()
 
 
@@ -205,11 +203,6 @@ class _Lease:
         if self._image is None:
             self._image = self._pool.bgr(self._frame, self.cell.ready)
         return self._image
-
-    def settle(self) -> None:
-        """Its memory goes now."""
-        with suppress(DeviceError):  # whoever asks for it later is told
-            self.image()
 
     def __del__(self) -> None:
         self._pool.give_back(self.cell)

@@ -162,10 +162,7 @@ class VideoSink:
             container_options={"movflags": "+faststart"} if self._format.container in ("mp4", "mov") else {},
         )
         height, width = picture.shape[:2]
-        codec, options, pix_fmt = self._format.codec, self._format.options, self._format.pix_fmt
-        encoder = PictureEncoder(
-            self._container, codec, options, (width, height), self._fps, self._tick, pix_fmt=pix_fmt
-        )
+        encoder = self._encoder_for(self._container, (width, height))
         if self._audio_from is not None:
             try:
                 copied, audio_encoder = self._format.copied, self._format.audio_encoder
@@ -175,6 +172,10 @@ class VideoSink:
                 _LOG.warning("%s is written without sound: %s", self._file.path, error)
         self._encoder = encoder
         return encoder
+
+    def _encoder_for(self, output: OutputContainer, size_wh: tuple[int, int]) -> PictureEncoder:
+        codec, options, pix_fmt = self._format.codec, self._format.options, self._format.pix_fmt
+        return PictureEncoder(output, codec, options, size_wh, self._fps, self._tick, pix_fmt=pix_fmt)
 
     def _ending(self) -> tuple[int, bool]:
         """When the last picture ends, in ticks, and whether that is where the input ends."""

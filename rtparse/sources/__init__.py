@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from rtparse.sources.convert import is_pil_image
 __all__ = ["Source", "open_source", "open_sources"]
 
 
-def open_source(spec: object, *, color: str = "bgr") -> Source:
+def open_source(spec: object, *, color: str = "bgr", video: Callable[[Path], Source] | None = None) -> Source:
     """Open whatever holds frames; the caller closes the source (or uses it in a `with`).
 
     spec: the path (str or Path) of a video file, an image file or a folder of images; a URL (http, https, rtsp, ...);
         a camera's number (an int, or a str of digits); a single array, PIL image or Frame, or any iterable of them.
     color: "bgr" or "rgb", the channel order of arrays; files, cameras and PIL images know their own.
+    video: opens video files; None decodes them on the CPU.
 
     Raises UsageError for a path that does not exist, a folder without images or a spec of another kind; SourceError for
     what exists and cannot be read.
@@ -37,9 +38,9 @@ def open_source(spec: object, *, color: str = "bgr") -> Source:
             from rtparse.sources.video import VideoSource
 
             return VideoSource(spec)
-        return _file(Path(spec))
+        return _file(Path(spec), video)
     if isinstance(spec, Path):
-        return _file(spec)
+        return _file(spec, video)
     if isinstance(spec, Frame) or is_pil_image(spec) or (isinstance(spec, np.ndarray) and spec.ndim != 4):
         return ArraySource([spec], color=color)
     if isinstance(spec, Iterable):
@@ -50,8 +51,11 @@ def open_source(spec: object, *, color: str = "bgr") -> Source:
     )
 
 
-def open_sources(spec: object, *, color: str = "bgr") -> list[Source]:
-    """Open one source, or several that are given as a list or tuple; the caller closes them.
+def open_sources(
+    spec: object, open_one: Callable[[object, int], Source] = lambda spec, number: open_source(spec)
+) -> list[Source]:
+    """Open one source, or several that are given as a list or tuple, by `open_one`, which is told the number of each;
+    the caller closes them.
 
     A list or tuple of pictures (arrays, PIL images, Frames) is one source, as it is for `open_source`, and so is an
     empty one. Any other is several sources: each item is what `open_source` takes, or a source that is open already.
@@ -65,7 +69,8 @@ def open_sources(spec: object, *, color: str = "bgr") -> list[Source]:
         specs = spec
     with ExitStack() as opened:
         sources = [
-            opened.enter_context(each if isinstance(each, Source) else open_source(each, color=color)) for each in specs
+            opened.enter_context(each if isinstance(each, Source) else open_one(each, number))
+            for number, each in enumerate(specs)
         ]
         opened.pop_all()
     return sources
@@ -75,7 +80,7 @@ def _is_picture(item: object) -> bool:
     return isinstance(item, Frame | np.ndarray) or is_pil_image(item)
 
 
-def _file(path: Path) -> Source:
+def _file(path: Path, video: Callable[[Path], Source] | None) -> Source:
     from rtparse.sources.images import IMAGE_SUFFIXES, ImageSource
     from rtparse.sources.video import VideoSource
 
@@ -83,7 +88,9 @@ def _file(path: Path) -> Source:
         raise UsageError(f"there is no file or folder {path}", "check the path")
     if path.is_dir():
         return ImageSource.of_folder(path)
-    return ImageSource((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource((path,))
+    return (video or VideoSource)(path)
 
 
 def _camera(index: int) -> Source:

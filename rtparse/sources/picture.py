@@ -36,14 +36,11 @@ class PictureReader:
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 BGR, C-contiguous, a new array that belongs to the caller."""
         alpha = any(component.is_alpha for component in frame.format.components)
-        matrix = frame.colorspace
-        if matrix == _UNSPECIFIED:
-            matrix = Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
         picture = self._scaler.reformat(
             frame,
             width=max(1, round(frame.width * self._pixel_aspect)),
             format="bgra" if alpha else "bgr24",
-            src_colorspace=matrix,
+            src_colorspace=matrix_of(frame),
             src_color_range=frame.color_range,
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
@@ -51,11 +48,18 @@ class PictureReader:
         # the next garbage collection: so ask again only when the rotation changes.
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
-            self._matrix = _display_matrix(frame)
+            self._matrix = display_matrix(frame)
         return _upright(to_bgr8(picture), self._matrix)
 
 
-def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+def matrix_of(frame: VideoFrame) -> int:
+    """Code point of ITU-T H.273 for the matrix by which its colours are read."""
+    if frame.colorspace != _UNSPECIFIED:
+        return int(frame.colorspace)
+    return int(Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601)
+
+
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     """The part (a, b, c, d) of the frame's display matrix that turns: x' = ax + cy, y' = bx + dy, each -1, 0 or 1."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(data, Buffer):

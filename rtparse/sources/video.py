@@ -93,7 +93,7 @@ class VideoSource(Source):
         end = 0
         while (decoded := self._next()) is not None:
             ticks = self._timeline.place(decoded.pts)
-            yield Frame(self._read_picture(decoded), float(ticks * self._tick), index, self._name)
+            yield self._frame(decoded, float(ticks * self._tick), index)
             index += 1
             end = ticks + (decoded.duration or self._frame_ticks)
         if not self._closed:
@@ -104,12 +104,18 @@ class VideoSource(Source):
         # While FFmpeg is at work in another thread, closing would pull the file from under it: that thread then does.
         if self._lock.acquire(blocking=False):
             try:
-                self._container.close()
-                # The generator holds this source: letting go of it frees the decoder now, not at a later collection.
-                self._decoded = iter(())
-                self._first = None
+                self._free()
             finally:
                 self._lock.release()
+
+    def _free(self) -> None:
+        self._container.close()
+        # The generator holds this source: letting go of it frees the decoder now, not at a later collection.
+        self._decoded = iter(())
+        self._first = None
+
+    def _frame(self, decoded: VideoFrame, pts: float, index: int) -> Frame:
+        return Frame(self._read_picture(decoded), pts, index, self._name)
 
     def _next(self) -> VideoFrame | None:
         frame = None
