@@ -13,6 +13,7 @@ and the news that an input has ended, with or without an error, in the place of 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from typing import Any, Generic, TypeVar
 
 from rtparse.channels import Channel, Closed, LaneEnded, Lanes
 from rtparse.closing import Closing
+from rtparse.errors import EngineError
 
 Item = TypeVar("Item")
 
@@ -54,7 +56,8 @@ class Pipeline(Closing, Generic[Item]):
     the stage before it has workers, or says, so memory is bounded and what a slow consumer sees is fresh.
 
     An input that raises ends alone: the others go on, and the first such error is raised at the end of all. What a
-    stage raises ends everything, after the results of the batches before it.
+    stage raises ends everything, after the results of the batches before it. A process that is forked later has none of
+    the threads: there the next result is an EngineError, and closing does nothing.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class Pipeline(Closing, Generic[Item]):
         self._channels: list[Channel[Future[list[Any]]]] = [Channel(stage.waiting or stage.workers) for stage in stages]
         self._results: deque[Item] = deque()
         self._ended: dict[int, BaseException | None] = {}
-        self._started = False
+        self._process = 0  # that has the threads
         self._closed = False
 
     @property
@@ -102,8 +105,13 @@ class Pipeline(Closing, Generic[Item]):
         return self
 
     def __next__(self) -> Item:
+        if self._process not in (0, os.getpid()):
+            raise EngineError(
+                "this process was forked after the stream had begun, whose threads are in the other one",
+                'open it here, and start processes by multiprocessing.get_context("spawn") where there is a GPU',
+            )
         try:
-            if not self._started:
+            if not self._process:
                 self._start()
             while not self._results and self._take():
                 pass
@@ -121,7 +129,7 @@ class Pipeline(Closing, Generic[Item]):
 
     def close(self) -> None:
         """Stop all stages and wait until their threads have ended. Calling it again does nothing."""
-        if self._closed:
+        if self._closed or self._process not in (0, os.getpid()):
             return
         self._closed = True
         self._lanes.close()
@@ -144,7 +152,7 @@ class Pipeline(Closing, Generic[Item]):
         self.close()
 
     def _start(self) -> None:
-        self._started = True
+        self._process = os.getpid()
         for lane, items in enumerate(self._inputs):
             arguments = (items, self._lanes, lane, self._kind)
             self._readers.append(Thread(target=_read, args=arguments, name=f"rtparse-read-{lane}", daemon=True))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
+import signal
 import threading
 import time
 import weakref
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from rtparse import pipeline
+from rtparse.errors import EngineError
 from rtparse.pipeline import Pipeline
 from rtparse.pipeline import Stage as BatchStage
 
@@ -368,3 +371,25 @@ def test_closing_waits_for_all_deaf_inputs_together(
     for thread in threading.enumerate():
         if thread.name.startswith("rtparse-read"):
             thread.join()
+
+
+def test_a_forked_process_is_told_that_it_has_no_threads() -> None:
+    with Pipeline([range(1000)], [Stage(double)]) as results:
+        assert next(results) == 0
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # ends a child that waits
+            try:
+                list(results)
+            except EngineError as error:
+                os.write(write, str(error).encode())
+            results.close()
+            del results
+            gc.collect()
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            assert "forked after the stream had begun" in pipe.read()
+        assert os.waitpid(child, 0)[1] == 0
+        assert next(results) == 2

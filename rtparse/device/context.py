@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import weakref
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +17,7 @@ from rtparse.errors import DeviceError, UsageError
 
 _LEFT: list[object] = []
 """What a forked process must not free: it would call the driver of its parent."""
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_LEFT))  # not even when Python ends: PyCUDA aborts where CUDA refuses
 
 
 class Device(Closing):

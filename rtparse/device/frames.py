@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rtparse.closing import Closing
 from rtparse.device.arrays import DeviceArray
 from rtparse.device.context import Device
+from rtparse.device.driver import check_process, forked
 from rtparse.device.graphs import Replays
 from rtparse.device.kernels import Compiler, Kernels
 from rtparse.device.memory import DeviceBuffer, HostBuffer
@@ -157,6 +158,7 @@ class FramePath(Closing):
         Waits while `depth` batches are on the way whose results were not taken. Raises UsageError for another batch,
         EngineError.
         """
+        check_process()
         network_hw = self._check(frames)
         with nvtx_range("wait for a place"):
             slot = self._free.get()
@@ -183,7 +185,10 @@ class FramePath(Closing):
             self._going_on.pop(source, None)
 
     def close(self) -> None:
-        """Wait for what is on the way and free everything. Results that were not taken are lost."""
+        """Wait for what is on the way and free everything. Results that were not taken are lost. In a forked process it
+        does nothing."""
+        if forked():
+            return
         with self._lock:
             if self._closed:
                 return
@@ -323,8 +328,9 @@ class Pending:
     def result(self) -> list[Parsed]:
         """Wait for it: what came down, in the order of the frames. Once only.
 
-        Raises DeviceError where the GPU failed, EngineError where the path was closed meanwhile.
+        Raises DeviceError where the GPU failed or the process was forked, EngineError where the path was closed.
         """
+        check_process()
         with self._lock:
             passages, self._passages = self._passages, None
             if passages is None:

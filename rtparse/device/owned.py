@@ -28,8 +28,10 @@ class Owned(Closing):
 
         Of a GPU that was lost nothing can be freed: the end of the context does it. Nothing is in a forked process.
         """
+        if forked():  # whose thread that holds the lock is not here
+            return
         with self.device.lock:
-            if self._freed or self.device.lost or forked():
+            if self._freed or self.device.lost:
                 return
             try:
                 with self.device.current():

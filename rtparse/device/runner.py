@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtparse.closing import Closing
 from rtparse.device.arrays import DeviceArray
 from rtparse.device.context import Device
+from rtparse.device.driver import check_process, forked
 from rtparse.device.graphs import Replays
 from rtparse.device.memory import DeviceBuffer, HostBuffer
 from rtparse.device.network import DeviceNetwork, halved, largest
@@ -53,12 +54,15 @@ class Runner(Closing):
 
         A batch of more than the profile's most is split, one of fewer than its fewest is filled up. Raises EngineError.
         """
+        check_process()
         fewest, _, most = self._profiles[batch.shape[2], batch.shape[3]].batch
         logits = [self._run(batch[first : first + most], fewest) for first in range(0, len(batch), most)]
         return np.concatenate(logits) if len(logits) > 1 else logits[0]
 
     def close(self) -> None:
-        """After the run in progress: free graphs, then the network, then the memory."""
+        """After the run in progress: free graphs, then the network, then the memory. Nothing in a forked process."""
+        if forked():
+            return
         with self._lock:
             self._closed = True
             self._closing.close()

@@ -102,8 +102,10 @@ class PlanNetwork(DeviceNetwork):
 
     def close(self) -> None:
         """Free the execution contexts and their memory; their work has ended. In a forked process it does nothing."""
+        if forked():
+            return
         with self._device.lock:
-            if self._contexts and not forked():
+            if self._contexts:
                 with self._device.current():
                     self._contexts.clear()
             self._memory.close()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse.device import Device
+from rtparse.device.driver import check_process, forked
 from rtparse.device.frames import FramePath, Overlay
 from rtparse.device.kernels import Compiler
 from rtparse.device.network import DeviceNetwork
@@ -54,6 +55,7 @@ class TensorRTEngine(Engine):
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         check_batch(batch, self.sizes)
+        check_process()
         with self._lock:
             if self._runner is None:  # its memory is only taken where it is used
                 self._runner = Runner(self._device, self._network())
@@ -77,6 +79,7 @@ class TensorRTEngine(Engine):
         it is closed with the engine. Raises EngineError as `infer` does.
         """
         check_size(network_hw, self.sizes)
+        check_process()
         with self._lock:
             path = FramePath(
                 self._device,
@@ -93,10 +96,14 @@ class TensorRTEngine(Engine):
 
     def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, DeviceNetwork]:
         check_size(network_hw, self.sizes)
+        check_process()
         with self._lock:
             return self._device, self._network(network_hw, graphs=graphs)
 
     def close(self) -> None:
+        if forked():  # whose threads that hold locks are not here
+            self._device.close()
+            return
         with self._lock:
             self._closed = True
             for user in (*self._paths, self._runner):

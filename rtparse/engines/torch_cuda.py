@@ -18,6 +18,7 @@ from weakref import WeakSet
 import numpy as np
 
 from rtparse.device import Device, DeviceArray, Stream
+from rtparse.device.driver import check_process, forked
 from rtparse.device.frames import FramePath, Overlay
 from rtparse.device.network import DeviceNetwork
 from rtparse.engines.base import check_size
@@ -66,6 +67,7 @@ class TorchCudaEngine(TorchEngine):
     ) -> FramePath:
         """The way of frames through this engine; see `FramePath`. Closed by the caller, or with the engine."""
         check_size(network_hw, self.sizes)
+        check_process()
         with self._lock:
             device, network = self._open(network_hw, graphs=True)
             path = FramePath(device, network, self.metadata, depth=depth, labels=labels, overlay=overlay, smooth=smooth)
@@ -74,10 +76,13 @@ class TorchCudaEngine(TorchEngine):
 
     def device_network(self, network_hw: tuple[int, int], *, graphs: bool = True) -> tuple[Device, DeviceNetwork]:
         check_size(network_hw, self.sizes)
+        check_process()
         with self._lock:
             return self._open(network_hw, graphs)
 
     def close(self) -> None:
+        if forked():
+            return
         with self._lock:
             for path in self._paths:
                 path.close()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from threading import Event as Flag
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,3 +192,51 @@ def test_a_forked_process_is_told_and_leaves_the_gpu_alone(averaging: Averaging)
     averaging.enqueue()
     averaging.stream.synchronize()
     assert (averaging.result.array == 4).all()
+
+
+def in_a_fork(use: Callable[[], object]) -> tuple[str, int]:
+    """What a forked process says of it, and how it ends; one that waits for ever is ended."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            use()
+        except DeviceError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        return pipe.read(), os.waitpid(child, 0)[1]
+
+
+def test_a_forked_process_waits_for_no_lock_of_threads_that_it_lacks(averaging: Averaging) -> None:
+    device, held, done = averaging.stream.device, Flag(), Flag()
+
+    def hold() -> None:
+        with device.lock:
+            held.set()
+            done.wait(60)
+
+    thread = Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    try:
+        told, status = in_a_fork(lambda: [averaging.stream.close(), device.close(), Device()])
+    finally:
+        done.set()
+        thread.join()
+    assert "forked after CUDA had started" in told
+    assert status == 0
+
+
+def test_a_forked_process_ends_quietly(standin: StandIn, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also one that ends as Python does, with all its objects."""
+    code = (
+        "import os, sys; import numpy as np; from rtparse.device import *\n"
+        "device = Device(); kept = Stream(device), DeviceBuffer(device, (10,), np.uint8), Event(device)\n"
+        "child = os.fork()\n"
+        "sys.exit(os.waitpid(child, 0)[1] if child else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
