@@ -22,13 +22,15 @@ PACKAGES = (
     "torch",
     "tensorrt",
     "pycuda",
+    "PyNvVideoCodec",
 )
 
 
 @click.command("info")
 @options.verbosity
 def command() -> None:
-    """Show versions, the engines that run here (and why others do not) and the models."""
+    """Show versions, the engines and video codecs that run here (and why others do not) and the models."""
+    from rtparse.device.nvcodec import unavailable
     from rtparse.engines import available_engines, default_model
     from rtparse.models import list_models
 
@@ -43,6 +45,12 @@ def command() -> None:
     for engine in available_engines():
         engines.add_row(engine.kind, "yes" if engine.available else "no", engine.reason)
     results.print(engines)
+    video = Table("video", "runs here", "why", title="Video")
+    video.add_row("FFmpeg", "yes", "")
+    for part in ("NVDEC", "NVENC"):
+        why = unavailable(part)
+        video.add_row(part, "no" if why else "yes", why)
+    results.print(video)
     models = Table("model", "file", "SHA-256", title="Models")
     default = default_model()
     for model in list_models():

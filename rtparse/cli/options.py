@@ -154,3 +154,21 @@ def latency(command: F) -> F:
         help="One frame at a time, as always with live inputs but for --keep-all: the earliest result, not the most "
         "frames a second.",
     )(command)
+
+
+def codecs(command: F) -> F:
+    """--decode and --encode."""
+    command = click.option(
+        "--encode",
+        type=click.Choice(["auto", "cpu", "nvenc"]),
+        default="auto",
+        show_default=True,
+        help="What encodes the video; nvenc is an NVIDIA GPU's encoder.",
+    )(command)
+    return click.option(
+        "--decode",
+        type=click.Choice(["auto", "cpu", "nvdec"]),
+        default="auto",
+        show_default=True,
+        help="What decodes video files; nvdec is an NVIDIA GPU's decoder, for an engine on that GPU.",
+    )(command)

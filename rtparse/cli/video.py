@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtparse.cli import effects, options
+from rtparse.cli import effects, encoding, options
 
 if TYPE_CHECKING:
     from rtparse.cli.targets import Target
@@ -39,6 +39,7 @@ AT_ONCE = 8
 @options.follow
 @options.device
 @options.latency
+@options.codecs
 @click.option("--show", is_flag=True, help="Show the frames in a window; q or Esc ends.")
 @options.verbosity
 @click.pass_context
@@ -63,6 +64,8 @@ def command(
     follow: bool,
     device: tuple[int, ...],
     latency: bool,
+    decode: str,
+    encode: str,
     show: bool,
 ) -> None:
     """Parse each IN: a video file, a folder of images, a URL or a camera's number.
@@ -77,8 +80,7 @@ def command(
     from rtparse.errors import RtparseError
     from rtparse.parser import Parser
     from rtparse.render import Renderer
-    from rtparse.sinks import PngFolderSink, VideoSink, WindowSink, video_format
-    from rtparse.sources import open_source
+    from rtparse.sinks import PngFolderSink, WindowSink, video_format
 
     chain = effects.chosen(ctx, effects_given)
     clear = chain is not None and chain.alpha
@@ -91,15 +93,19 @@ def command(
         else:
             keep_existing(target.output, yes)
             video_format(target.output, alpha=clear)
+            encoding.check(target.output, encode, alpha=clear)
     names = [name.strip() for name in classes.split(",")] if classes else None
 
-    def job(target: Target, source: Source) -> Job:
+    def job(target: Target, source: Source, number: int) -> Job:
         # A renderer's legend remembers what one source has shown.
         drawn = chain or Renderer(view, alpha=alpha, classes=names)
+        gpu = device[number % len(device)] if device else 0
         picture: Callable[[], Sink] = partial(PngFolderSink, target.output, drawn)
         if not (clear and effects.is_folder(target.output)):
             sound = target.source if source.info.audio else None
-            picture = partial(VideoSink, target.output, source.info, drawn, sound, alpha=clear)
+            picture = partial(
+                encoding.video_sink, target.output, source, drawn, sound, encode=encode, gpu=gpu, alpha=clear
+            )
         window = partial(WindowSink, f"rtparse {target.source}", drawn) if show else None
         return Job(source, {target.output: picture, **sides[target].outputs()}, window)
 
@@ -114,14 +120,17 @@ def command(
         palette=palette,
         device=device,
         latency=latency,
+        decode=decode,
     ) as parser:
         parser.check_classes([*(names or ()), *(chain.classes if chain else ())])
         for group in (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE)):
             with ExitStack() as opened:
-                jobs = []
+                jobs: list[Job] = []
                 for target in group:
                     try:
-                        jobs.append(job(target, opened.enter_context(open_source(target.source))))
+                        number = len(jobs)
+                        source = opened.enter_context(parser.open(target.source, number))
+                        jobs.append(job(target, source, number))
                     except RtparseError as error:
                         if len(made) == 1:
                             raise

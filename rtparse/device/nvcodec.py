@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from rtparse.errors import DeviceError, MissingDependencyError
+from rtparse.errors import DeviceError, MissingDependencyError, RtparseError
 
 PACKAGE = "PyNvVideoCodec"
 
@@ -37,25 +36,15 @@ def nvcodec() -> Any:
         log.disabled = False
 
 
-def version() -> str:
-    """Of the package, "" where it is not installed; nothing is loaded."""
-    try:
-        return importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 @contextmanager
-def nvcodec_errors(doing: str) -> Iterator[None]:
-    """What PyNvVideoCodec raises becomes DeviceError. doing: "NVDEC cannot decode in.mp4"."""
+def nvcodec_errors(what: str, hint: str = "") -> Iterator[None]:
+    """What PyNvVideoCodec raises becomes DeviceError. what: "NVDEC cannot decode in.mp4"."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise DeviceError(f"{doing} ({_first_line(error)})") from error
-    except Exception as error:
-        if not type(error).__name__.startswith("PyNvVC"):
-            raise
-        raise DeviceError(f"{doing} ({_first_line(error)})") from error
+    except RtparseError:
+        raise
+    except Exception as error:  # its own kinds are no RuntimeError
+        raise DeviceError(f"{what} ({_first_line(error)})", hint) from error
 
 
 @cache
@@ -99,5 +88,15 @@ def encodes(gpu: int, codec: str, width: int, height: int) -> str:
     return ""
 
 
+def unavailable(part: str) -> str:
+    """Why "NVDEC" or "NVENC" of the first GPU cannot be used for H.264, "" where it can."""
+    try:
+        return decodes(0, "h264", 8, 1920, 1080) if part == "NVDEC" else encodes(0, "h264", 1920, 1080)
+    except RtparseError as error:
+        return str(error)
+
+
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Its own lines begin with where and end with what: "Error Type : ..."."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("Error Type")), lines[0])

@@ -59,7 +59,7 @@ class PictureEncoder:
         self._output = output
         self._size_wh = size_wh
         width, height = (side + side % 2 for side in size_wh)
-        self._high_definition = width >= 1280 or height > 576
+        self._high_definition = is_high_definition((width, height))
         stream = output.add_stream(codec, rate=fps, options=options, width=width, height=height, time_base=tick)
         self._stream = cast(VideoStream, stream)
         self._pix_fmt = pix_fmt
@@ -119,6 +119,11 @@ def _set_up(context: VideoCodecContext, pix_fmt: str, high_definition: bool) -> 
     # PyAV's default cuts each picture into slices, a thread apiece, which costs compression.
     context.thread_type = "FRAME"
     context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)
+
+
+def is_high_definition(size_wh: tuple[int, int]) -> bool:
+    """Whether players take untagged pictures of that size as BT.709, rather than as BT.601."""
+    return size_wh[0] >= 1280 or size_wh[1] > 576
 
 
 def letterboxed(picture: NDArray[np.uint8], size_wh: tuple[int, int], *, nearest: bool = False) -> NDArray[np.uint8]:

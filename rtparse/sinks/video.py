@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -74,6 +75,14 @@ def video_format(path: Path, *, alpha: bool = False) -> VideoFormat:
     return formats[path.suffix.lower()]
 
 
+class Encoder(Protocol):
+    """Makes the packets of a video stream and adds them to a container, as `PictureEncoder` does."""
+
+    def write(self, picture: Any, ticks: int) -> None: ...
+
+    def finish(self, until: int) -> None: ...
+
+
 class VideoSink:
     """Writes what `view` draws, (H, W, 3) uint8 BGR, in the format that the suffix of `path` names.
 
@@ -101,7 +110,7 @@ class VideoSink:
     ) -> None:
         self._format = video_format(path, alpha=alpha)
         self._info = info
-        self._view = view
+        self._view: Callable[[Parsing], Any] = view
         self._audio_from = audio_from
         tick = info.time_base or _FINE_TICK
         self._tick = tick if tick >= _FINEST_TICK else _FINE_TICK
@@ -109,7 +118,7 @@ class VideoSink:
         self._gap = max(1, round(1 / self._fps / self._tick))
         self._last = -1
         self._container: OutputContainer | None = None
-        self._encoder: PictureEncoder | None = None
+        self._encoder: Encoder | None = None
         self._audio: AudioTrack | None = None
         self._lead = 0
         self._file = PartialFile(path)
@@ -154,7 +163,7 @@ class VideoSink:
                 self._container.close()
         self._file.discard()
 
-    def _open(self, picture: NDArray[np.uint8]) -> PictureEncoder:
+    def _open(self, picture: Any) -> Encoder:
         self._container = av.open(
             str(self._file.part),
             "w",
@@ -173,7 +182,7 @@ class VideoSink:
         self._encoder = encoder
         return encoder
 
-    def _encoder_for(self, output: OutputContainer, size_wh: tuple[int, int]) -> PictureEncoder:
+    def _encoder_for(self, output: OutputContainer, size_wh: tuple[int, int]) -> Encoder:
         codec, options, pix_fmt = self._format.codec, self._format.options, self._format.pix_fmt
         return PictureEncoder(output, codec, options, size_wh, self._fps, self._tick, pix_fmt=pix_fmt)
 
