@@ -4,7 +4,8 @@ Decoders are large programs in C that are fed by strangers. Here one may crash, 
 process with it: its memory is limited by the operating system, and `rtparse.serve.sandbox`, which starts it, kills it
 when it takes too long. It ends when its standard input does.
 
-    images PIXELS           many requests: u32 length, bytes -> _PICTURE, height, width, pixels; or _NEWS, length, JSON
+    images PIXELS           _NEWS (it is ready), then many requests: u32 length, bytes
+                            -> _PICTURE, height, width, pixels; or _NEWS, length, JSON
     video FILE SOUND PIXELS one file: _NEWS (what is known of it), pictures in order, _NEWS (the end)
 
 Numbers are little-endian, pixels (H, W, 3) uint8 BGR. News is JSON: {"refused": [code, got, expected]} where the input
@@ -74,6 +75,12 @@ def decode_image(data: bytes, pixels: int) -> NDArray[np.uint8]:
 
 
 def serve_images(requests: BinaryIO, answers: BinaryIO, pixels: int) -> None:
+    from PIL import Image
+
+    from rtparse.sources import convert  # noqa: F401 - imported now, so that no image waits for it
+
+    Image.init()
+    _news(answers, {"ready": True})
     while len(head := requests.read(4)) == 4:
         data = requests.read(struct.unpack("<I", head)[0])
         try:

@@ -31,4 +31,4 @@ class Limits:
     clients: int = 16
     live_bytes: int = 4 * MIB
     live_pixels: int = 2_100_000
-    live_seconds: float = 2.0
+    live_seconds: float = 5.0

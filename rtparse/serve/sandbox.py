@@ -29,6 +29,10 @@ _NEWS_BYTES = 2**20
 """More than any news has: a longer one is no news."""
 
 
+START_SECONDS = 60.0
+"""For a process to start on a busy machine."""
+
+
 class DecodeError(SourceError):
     """What a visitor sent cannot be decoded, or may not be. `code` is a word for programs."""
 
@@ -58,7 +62,7 @@ class ImageDecoder(Closing):
         worker = self._idle.get()
         try:
             if worker is None or worker.dead:
-                worker = self._started(worker)
+                worker = self._started()
             got = worker.ask(data, self._seconds)
             if isinstance(got, dict):
                 raise DecodeError(*got["refused"])
@@ -74,12 +78,13 @@ class ImageDecoder(Closing):
         for worker in running:
             worker.close()
 
-    def _started(self, dead: _Decoder | None) -> _Decoder:
+    def _started(self) -> _Decoder:
         with self._lock:
             if self._closed:
                 raise DecodeError("closed", "an image while the server stops", "another try")
             worker = _Decoder("images", str(self._pixels))
-            self._running = {*self._running, worker} - {dead}
+            self._running = {each for each in self._running if not each.dead} | {worker}
+        worker.receive(START_SECONDS)
         return worker
 
 

@@ -1,0 +1,109 @@
+"""The server as a whole: its figures, its files, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from struct import pack
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.sync.client import connect
+
+from rtparse import Parser
+from rtparse.serve.app import server_app
+from rtparse.serve.feeds import feed_source
+
+Serve = Callable[..., str]
+ImageFile = Callable[..., bytes]
+Running = Callable[[FastAPI], AbstractContextManager[str]]
+
+
+def samples(url: str) -> dict[tuple[str, ...], float]:
+    """What /metrics says: names and the values of labels, in the order of the labels' names."""
+    text = httpx.get(f"{url}/metrics").text
+    return {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_was_done(serve: Serve, image_file: ImageFile, walk: Path) -> None:
+    url = serve([feed_source(str(walk))])
+    image = image_file()
+    httpx.post(f"{url}/api/parse", content=image, headers={"Content-Type": "image/jpeg"})
+    httpx.post(f"{url}/api/parse", content=b"", headers={"Content-Type": "image/jpeg"})
+    httpx.get(f"{url}/{'x' * 50}")
+    with connect(url.replace("http", "ws") + "/live/camera", proxy=None) as socket:
+        socket.send(pack("<d", 0) + image)
+        socket.recv(30)
+        during = samples(url)
+    assert during["rtparse_clients", "camera"] == 1
+    assert during["rtparse_frames_total", "camera"] == 1
+    assert during["rtparse_latency_seconds_count", "camera"] == 1
+    deadline = time.monotonic() + 20
+    while samples(url)["rtparse_clients", "camera"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    after = samples(url)
+    assert after["rtparse_clients", "camera"] == 0
+    assert after["rtparse_http_requests_total", "POST", "/api/parse", "200"] == 1
+    assert after["rtparse_http_requests_total", "POST", "/api/parse", "422"] == 1
+    assert after["rtparse_http_requests_total", "GET", "none", "404"] == 1  # strangers choose no label
+    assert after["rtparse_videos", "running"] == 0
+    assert after["process_resident_memory_bytes",] > 0
+    assert not any("x" * 50 in part for name in after for part in name)
+
+
+def test_nothing_of_a_server_stays(
+    running: Running, parser: Parser, image_file: ImageFile, walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    threads, children, files = _threads(), _children(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(2):
+        with ExitStack() as clients, running(server_app(parser, [feed_source(str(walk))])) as url:
+            for kind, data in (("parse", image_file()), ("videos", walk.read_bytes())):
+                media = {"Content-Type": "application/octet-stream"}
+                assert httpx.post(f"{url}/api/{kind}", content=data, headers=media).is_success
+            # They are still there when the server ends, and so is the video's work.
+            camera, viewer = (
+                clients.enter_context(connect(url.replace("http", "ws") + path, proxy=None, max_size=None))
+                for path in ("/live/camera", "/live/sources/0")
+            )
+            camera.send(pack("<d", 0) + image_file())
+            camera.recv(30)
+            while not isinstance(viewer.recv(30), bytes):
+                pass
+            assert list(tmp_path.glob("*/*"))
+    assert list(tmp_path.iterdir()) == []
+    assert _threads() <= threads
+    assert _children() <= children
+    assert len(os.listdir("/proc/self/fd")) <= files + 2  # noqa: PTH208
+
+
+def test_the_page_is_served_without_looking_elsewhere(url: str) -> None:
+    assert httpx.get(f"{url}/").headers["content-type"].startswith("text/html")
+    assert httpx.get(f"{url}/page/index.html").status_code == 200
+    for path in ("/page/../app.py", "/page/%2e%2e/app.py", "/page/..%2fapp.py", "/page//etc/passwd", "/page/"):
+        assert httpx.get(url + path).status_code == 404, path
+
+
+def test_two_servers_of_one_model_do_not_meet(serve: Serve, image_file: ImageFile) -> None:
+    for url in (serve(), serve()):
+        answer = httpx.post(f"{url}/api/parse", content=image_file(), headers={"Content-Type": "image/jpeg"})
+        assert answer.status_code == 200
+
+
+def _threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("rtparse")}
+
+
+def _children() -> set[str]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {child for task in tasks for child in task.read_text().split()}
