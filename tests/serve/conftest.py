@@ -48,9 +48,9 @@ def parser(answer: NDArray[np.uint8]) -> Iterator[Parser]:
 
 
 @contextmanager
-def _running(app: FastAPI) -> Iterator[str]:
+def _running(app: FastAPI, port: int = 0) -> Iterator[str]:
     """An app on a real port of loopback, in a thread; its address without a slash at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         server = uvicorn.Server(server_config(app, None, None, Limits().live_bytes))
         thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -65,8 +65,8 @@ def _running(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def running() -> Callable[[FastAPI], AbstractContextManager[str]]:
-    """`with running(app) as url`: any app."""
+def running() -> Callable[..., AbstractContextManager[str]]:
+    """`with running(app, port=0) as url`: any app."""
     return _running
 
 
