@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ class NvdecSource(VideoSource):
             if required:
                 raise
             if not isinstance(error, MissingDependencyError):
-                _log.info("%s is decoded on the CPU: %s", self._name, error)
+                _log.info("%s is decoded on the CPU: %s", self._name, str(error))
             return
         self._reopen()
         self._decoded = self._decode_on_gpu()
@@ -121,15 +122,16 @@ class NvdecSource(VideoSource):
         try:
             for packet in self._packets(self._stream):
                 if packet is not None and (why := nvdec.unfit(packet)):
-                    yield from self._given_out(nvdec, None)
                     raise DeviceError(why)
+                last = packet is None or packet.size == 0  # which filtering empties
                 yield from self._given_out(nvdec, packet)
-                if packet is None or packet.size == 0:
+                if last:
                     break
             self._lost += nvdec.missing
             return
         except DeviceError as error:
-            _log.warning("%s is decoded on the CPU from here on: %s", self._name, error)
+            # Text: the error itself would keep the pictures of its traceback.
+            _log.warning("%s is decoded on the CPU from here on: %s", self._name, str(error))
         self._nvdec = None
         nvdec.close()
         yield from self._decode_rest()
@@ -140,17 +142,29 @@ class NvdecSource(VideoSource):
             yield decoded
 
     def _decode_rest(self) -> Iterator[VideoFrame]:
-        """What comes after the last picture, by FFmpeg, from the keyframe before it."""
-        self._reopen()
+        """What comes after the last picture, by FFmpeg, from a keyframe before it."""
         last = self._last
-        if last is not None:
+        frames = self._decode_from(last)
+        first = next(frames, None)
+        if last is not None and (first is None or first.pts is None or first.pts > last):
+            frames, first = self._decode_from(None), None  # it could not seek there
+        for frame in itertools.chain([first] if first else [], frames):
+            # Up to the very one, as times may begin anew after it.
+            if last is None or (frame.pts is not None and frame.pts > last):
+                last = None
+                yield frame
+            elif frame.pts == last:
+                last = None
+
+    def _decode_from(self, ticks: int | None) -> Iterator[VideoFrame]:
+        """From a keyframe before that time; None is the start."""
+        self._reopen()
+        if ticks is not None:
             try:
-                self._container.seek(last, stream=self._stream)
+                self._container.seek(ticks, stream=self._stream)
             except av.error.FFmpegError:
                 self._reopen()
-        for frame in self._decode(self._stream):
-            if last is None or frame.pts is None or frame.pts > last:
-                yield frame
+        return self._decode(self._stream)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,8 +244,6 @@ class _Nvdec:
         for part in self._filter.filter(packet) if self._filter else [packet]:
             data = np.frombuffer(bytes(part), np.uint8)
             if key and self._changed(data):
-                del self._waiting[pts]
-                yield from self._decode(self._nvc.PacketData())
                 raise DeviceError("the stream's parameters change")
             given = self._nvc.PacketData()
             given.bsl_data, given.bsl, given.pts = data.ctypes.data, data.nbytes, pts
