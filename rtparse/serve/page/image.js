@@ -87,7 +87,7 @@ export class ImageMode {
       actions.push({ label: "Take a photo", run: () => element("image-photo").click() });
       this.#stage.card("A picture of yours", KEPT, { actions });
     } else {
-      this.#stage.card("Drop a picture here", `Or paste one. ${KEPT}`, { actions });
+      this.#stage.card("Drop a picture here", `Or paste one. ${KEPT}`, { actions, drop: true });
     }
   }
 

@@ -59,12 +59,14 @@ export class Stage {
     this.#onShares(this.#shares);
   }
 
-  /** Words in the middle, over everything. actions: [{label, run, primary}]. busy: with a sign that work goes on. */
-  card(title, text = "", { actions = [], busy = false, error = false } = {}) {
+  /** Words in the middle, over everything. actions: [{label, run, primary}]. busy: with a sign that work goes on. drop: with
+   *  one that files can be dropped. */
+  card(title, text = "", { actions = [], busy = false, drop = false, error = false } = {}) {
     element("card-title").textContent = title;
     element("card-text").textContent = text;
     element("card-spinner").hidden = !busy;
     element("card").setAttribute("role", error ? "alert" : "status");
+    element("card").classList.toggle("drop", drop);
     element("card-actions").replaceChildren(
       ...actions.map(({ label, run, primary }) => {
         const button = document.createElement("button");

@@ -185,8 +185,9 @@ export class VideoMode {
   #welcome() {
     const actions = [{ label: "Choose a video", run: () => element("video-file").click(), primary: true }];
     const { video_bytes: most, lifetime } = this.#limits;
-    const title = matchMedia("(pointer: coarse)").matches ? "A video of yours" : "Drop a video here";
-    this.#stage.card(title, `Up to ${megabytes(most)}. The result is kept for ${duration(lifetime)}.`, { actions });
+    const drop = !matchMedia("(pointer: coarse)").matches;
+    const text = `Up to ${megabytes(most)}. The result is kept for ${duration(lifetime)}.`;
+    this.#stage.card(drop ? "Drop a video here" : "A video of yours", text, { actions, drop });
   }
 
   #offer({ choose = false, parse = false, download = false, cancel = false }) {
