@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from queue import LifoQueue
@@ -28,6 +28,9 @@ from rtparse.sources.base import Source, SourceInfo
 _NEWS_BYTES = 2**20
 """More than any news has: a longer one is no news."""
 
+
+Answer = tuple[NDArray[np.uint8], float] | dict[str, Any]
+"""Of a process: a picture and its time, or news."""
 
 START_SECONDS = 60.0
 """For a process to start on a busy machine."""
@@ -82,7 +85,7 @@ class ImageDecoder(Closing):
         with self._lock:
             if self._closed:
                 raise DecodeError("closed", "an image while the server stops", "another try")
-            worker = _Decoder("images", str(self._pixels))
+            worker = _Decoder(self._pixels, "images")
             self._running = {each for each in self._running if not each.dead} | {worker}
         worker.receive(START_SECONDS)
         return worker
@@ -99,7 +102,7 @@ class UploadedVideo(Source):
         self._limits = limits
         self._damage: tuple[str, ...] = ()
         self._closed = False
-        self._decoder = _Decoder("video", str(path), str(sound), str(limits.pixels))
+        self._decoder = _Decoder(limits.pixels, "video", str(path), str(sound))
 
     def open(self) -> None:
         """Read what the file says of itself into `info`, and its sound, which takes a while when it is long."""
@@ -143,9 +146,11 @@ class UploadedVideo(Source):
 class _Decoder(Closing):
     """One process; requests and answers in turn, from one thread. `close` may come from another."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, pixels: int, *arguments: str) -> None:
+        """pixels: the most that a picture has, which is the last of its arguments too."""
+        self._pixels = pixels
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rtparse.serve.decoder", *arguments],
+            [sys.executable, "-m", "rtparse.serve.decoder", *arguments, str(pixels)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -155,21 +160,23 @@ class _Decoder(Closing):
         self._using = RLock()
         self.dead = False
 
-    def ask(self, data: bytes | bytearray, seconds: float) -> tuple[NDArray[np.uint8], float] | dict[str, Any]:
+    def ask(self, data: bytes | bytearray, seconds: float) -> Answer:
         """Send a request; the answer. Raises DecodeError, with the process ended, where none comes in time."""
-        assert self._process.stdin is not None
-        with self._using:
-            try:
-                self._process.stdin.write(struct.pack("<I", len(data)))
-                self._process.stdin.write(data)
-                self._process.stdin.flush()
-            except (OSError, ValueError):
-                self.close()
-                raise _crashed() from None
-            return self.receive(seconds)
+        with self._used(seconds):
+            assert self._process.stdin is not None
+            self._process.stdin.write(struct.pack("<I", len(data)))
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+            return self._receive()
 
-    def receive(self, seconds: float) -> tuple[NDArray[np.uint8], float] | dict[str, Any]:
-        """The next message: a picture and its time, or news. Raises as `ask` does."""
+    def receive(self, seconds: float) -> Answer:
+        """The next message. Raises as `ask` does."""
+        with self._used(seconds):
+            return self._receive()
+
+    @contextmanager
+    def _used(self, seconds: float) -> Iterator[None]:
+        """Whatever goes wrong in the block, or takes too long, ends the process."""
         late = Event()
 
         def end() -> None:
@@ -179,25 +186,30 @@ class _Decoder(Closing):
         clock = Timer(seconds, end)
         clock.daemon = True
         clock.start()
-        with self._using:
-            try:
-                kind, length, width, pts = HEAD.unpack(self._read(HEAD.size))
-                if kind == PICTURE:
-                    pixels = np.frombuffer(self._read(length * width * 3), np.uint8)
-                    return pixels.reshape(length, width, 3), pts
-                news: dict[str, Any] = json.loads(self._read(min(length, _NEWS_BYTES)))
-                return news
-            except EOFError:
-                self.close()
-                if late.is_set():
-                    got = f"a file that is not decoded after {seconds:g} s"
-                    raise DecodeError("time", got, "a simpler one") from None
-                raise _crashed() from None
-            except BaseException:
-                self.close()
-                raise
-            finally:
-                clock.cancel()
+        try:
+            with self._using:
+                yield
+        except (EOFError, OSError, ValueError):  # the pipes have ended, or what comes through them makes no sense
+            self.close()
+            if late.is_set():
+                raise DecodeError("time", f"a file that is not decoded after {seconds:g} s", "a simpler one") from None
+            raise _crashed() from None
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            clock.cancel()
+
+    def _receive(self) -> Answer:
+        """Trusts the process no more than its input. Raises EOFError, OSError and ValueError."""
+        kind, length, width, pts = HEAD.unpack(self._read(HEAD.size))
+        if kind == PICTURE:
+            if not 0 < length * width <= self._pixels:
+                raise ValueError(f"a picture of {width}x{length}")
+            pixels = np.frombuffer(self._read(length * width * 3), np.uint8)
+            return pixels.reshape(length, width, 3), pts
+        news: dict[str, Any] = json.loads(self._read(min(length, _NEWS_BYTES)))
+        return news
 
     def close(self) -> None:
         self.dead = True
@@ -214,10 +226,7 @@ class _Decoder(Closing):
         data = bytearray(size)
         view = memoryview(data)
         while view.nbytes:
-            try:
-                got = self._process.stdout.readinto(view)  # type: ignore[attr-defined]
-            except ValueError:  # closed
-                got = 0
+            got = self._process.stdout.readinto(view)  # type: ignore[attr-defined]
             if not got:
                 raise EOFError
             view = view[got:]

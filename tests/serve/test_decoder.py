@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import threading
 import time
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rtparse.serve.decoder import HEAD, NEWS, PICTURE
 from rtparse.serve.sandbox import DecodeError, ImageDecoder
 
 ImageFile = Callable[..., bytes]
@@ -95,26 +97,49 @@ def test_colours_keep_their_order(decoder: ImageDecoder) -> None:
     assert decoder(saved("PNG", Image.new("RGB", (4, 4), (10, 20, 30))))[0, 0].tolist() == [30, 20, 10]
 
 
-def test_a_decoder_that_hangs_is_killed_and_replaced(
-    image_file: ImageFile,
-) -> None:
+@pytest.mark.parametrize("size_wh", [(96, 64), (600, 400)])  # smaller and larger than what waits in a pipe
+def test_a_decoder_that_hangs_is_killed_and_replaced(image_file: ImageFile, size_wh: tuple[int, int]) -> None:
+    image = image_file("BMP", size_wh)
     with ImageDecoder(PIXELS, seconds=20, workers=1) as decoder:
-        first = _only_worker_after(decoder, image_file())
-        os.kill(first, 19)  # SIGSTOP: it hangs, whatever it is given
+        first = _only_worker_after(decoder, image)
+        os.kill(first, signal.SIGSTOP)  # it hangs, whatever it is given
         decoder._seconds = 0.3
         with pytest.raises(DecodeError) as late:
-            decoder(image_file())
+            decoder(image)
         assert late.value.code == "time"
         decoder._seconds = 20
-        assert decoder(image_file()).shape == (64, 96, 3)
+        assert decoder(image).shape == (*size_wh[::-1], 3)
         assert _only_worker(decoder) != first
         assert not Path(f"/proc/{first}").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        HEAD.pack(PICTURE, 2**32 - 1, 2**32 - 1, 0.0),  # would take all memory
+        HEAD.pack(PICTURE, 0, 5, 0.0),
+        HEAD.pack(NEWS, 5, 0, 0.0) + b"[[[[[",
+        HEAD.pack(NEWS, 2**32 - 1, 0, 0.0) + bytes(2**20),
+        b"\1",
+    ],
+)
+def test_a_decoder_that_was_taken_over_is_not_believed(
+    said: bytes, image_file: ImageFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "said").write_bytes(HEAD.pack(NEWS, 2, 0, 0.0) + b"{}" + said)
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nexec cat {tmp_path}/said\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    with ImageDecoder(PIXELS, seconds=20, workers=1) as decoder, pytest.raises(DecodeError) as refused:
+        decoder(image_file())
+    assert refused.value.code == "broken"
 
 
 def test_a_decoder_that_crashes_is_replaced(image_file: ImageFile) -> None:
     with ImageDecoder(PIXELS, seconds=20, workers=1) as decoder:
         first = _only_worker_after(decoder, image_file())
-        os.kill(first, 11)
+        os.kill(first, signal.SIGSEGV)
         with pytest.raises(DecodeError) as broken:
             decoder(image_file())
         assert broken.value.code == "broken"
@@ -147,7 +172,7 @@ def test_many_threads_share_a_few_decoders(image_file: ImageFile) -> None:
 def test_closing_ends_what_is_under_way(image_file: ImageFile) -> None:
     decoder = ImageDecoder(PIXELS, seconds=60, workers=1)
     worker = _only_worker_after(decoder, image_file())
-    os.kill(worker, 19)
+    os.kill(worker, signal.SIGSTOP)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(decoder, image_file()) for _ in range(2)]  # one is asked, one waits for its turn
         time.sleep(0.1)
