@@ -1,4 +1,4 @@
-// What PyCUDA links beside and rtparse never calls: each answers CUDA_ERROR_NOT_SUPPORTED.
+// What PyCUDA and PyNvVideoCodec link beside and rtparse never calls: each answers CUDA_ERROR_NOT_SUPPORTED.
 #define NO(name) \
     extern "C" int name() { return 801; }
 
@@ -23,3 +23,6 @@ NO(cuSurfRefGetArray) NO(cuSurfRefSetArray) NO(cuTexRefCreate) NO(cuTexRefDestro
 NO(cuTexRefGetAddress_v2) NO(cuTexRefGetArray) NO(cuTexRefGetFilterMode) NO(cuTexRefGetFlags)
 NO(cuTexRefGetFormat) NO(cuTexRefSetAddress2D_v3) NO(cuTexRefSetAddressMode) NO(cuTexRefSetAddress_v2)
 NO(cuTexRefSetArray) NO(cuTexRefSetFilterMode) NO(cuTexRefSetFlags) NO(cuTexRefSetFormat)
+
+NO(cuCtxCreate_v2) NO(cuCtxDestroy_v2) NO(cuMemAllocAsync) NO(cuMemFreeAsync) NO(cuPointerGetAttribute)
+NO(cuStreamGetCtx)
