@@ -19,6 +19,7 @@ export class Stage {
   #counted = 0;
   #onShares;
   #waiting = 0;
+  #said = "";
   #root = element("stage");
   #canvas = element("picture");
 
@@ -65,7 +66,8 @@ export class Stage {
     element("card-title").textContent = title;
     element("card-text").textContent = text;
     element("card-spinner").hidden = !busy;
-    element("card").setAttribute("role", error ? "alert" : "status");
+    element("card").setAttribute("role", error ? "alert" : "group");
+    if (!error) this.#speak(title);
     element("card").classList.toggle("drop", drop);
     element("card-actions").replaceChildren(
       ...actions.map(({ label, run, primary }) => {
@@ -89,6 +91,13 @@ export class Stage {
   note(text) {
     element("note").textContent = text;
     element("note").hidden = !text;
+    if (text) this.#speak(text);
+  }
+
+  /** Say the first sentence to those who cannot see it: what follows may count seconds. */
+  #speak(text) {
+    const [sentence] = text.split(". ");
+    if (sentence !== this.#said) element("spoken").textContent = this.#said = sentence;
   }
 
   /** The shape of the stage on a narrow screen, width / height. */
@@ -190,7 +199,7 @@ export class Stage {
     const [title, detail] = [document.createElement("strong"), document.createElement("span")];
     [title.textContent, detail.textContent] = [name, share];
     element("probe-text").replaceChildren(title, detail);
-    if (spoken) element("spoken").textContent = `${name}, ${share}`;
+    if (spoken) this.#speak(`${name}, ${share}`);
   }
 
   #save() {
