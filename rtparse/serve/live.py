@@ -190,7 +190,7 @@ async def _watch(socket: WebSocket, feed: Feed, smooth: float) -> None:
         while True:
             if feed.state != told:
                 told = feed.state
-                await socket.send_json({"state": told})
+                await _sent(socket.send_json({"state": told}))
             await asyncio.sleep(_NEWS_SECONDS)
 
     window = asyncio.BoundedSemaphore(WINDOW)
@@ -260,12 +260,15 @@ async def _send(socket: WebSocket, seat: Seat, window: asyncio.Semaphore | None 
                     await window.acquire()
             except TimeoutError:
                 raise Close(1001, f"nothing was acknowledged for {IDLE_SECONDS:g} s") from None
-        message = await seat.get()
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_bytes(message)
-        except TimeoutError:
-            raise WebSocketDisconnect from None
+        await _sent(socket.send_bytes(await seat.get()))
+
+
+async def _sent(sending: Coroutine[None, None, None]) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await sending
+    except (TimeoutError, RuntimeError):  # RuntimeError: another task of the connection met its end already
+        raise WebSocketDisconnect from None
 
 
 async def _acknowledged(socket: WebSocket, window: asyncio.BoundedSemaphore) -> None:

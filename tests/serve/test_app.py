@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from struct import pack
@@ -19,6 +22,7 @@ from websockets.sync.client import connect
 from rtparse import Parser
 from rtparse.serve.app import server_app
 from rtparse.serve.feeds import feed_source
+from rtparse.serve.limits import Limits
 
 Serve = Callable[..., str]
 ImageFile = Callable[..., bytes]
@@ -87,6 +91,52 @@ def test_nothing_of_a_server_stays(
     assert len(os.listdir("/proc/self/fd")) <= files + 2  # noqa: PTH208
 
 
+def test_clients_that_come_and_go_leave_nothing(
+    serve: Serve, image_file: ImageFile, walk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RTPARSE_SOAK_SECONDS=1800 goes on for so long; `-rP` shows what came of it."""
+    # Those who left still hold their places for a moment.
+    url, image = serve([feed_source(str(walk))], limits=Limits(clients=100)), image_file()
+    logging.getLogger("uvicorn").addHandler(caplog.handler)
+    chance = random.Random(0)
+
+    def visit(number: int) -> None:
+        path = ("/live/camera", "/live/sources/0", "/live/sources/0?smooth=strong")[number % 3]
+        with connect(url.replace("http", "ws") + path, proxy=None, max_size=None) as socket:
+            for i in range(chance.randrange(4)):
+                socket.send(pack("<d", i) + image if number % 3 == 0 else "next")
+                socket.recv(60)
+            if chance.random() < 0.3:
+                socket.socket.close()  # without a word
+
+    def settled() -> tuple[int, int]:
+        """Threads and descriptors, when all who left are gone."""
+        deadline = time.monotonic() + 30
+        while any(samples(url)["rtparse_clients", kind] for kind in ("camera", "source")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with httpx.Client(base_url=url) as client:
+            while client.get("/api/sources").json()["sources"][0]["state"] != "idle":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        return len(_threads()), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(visit, range(12)))
+        before, memory = settled(), _memory()
+        end, visits = time.monotonic() + float(os.environ.get("RTPARSE_SOAK_SECONDS", "1")), 0
+        while time.monotonic() < end or not visits:
+            list(pool.map(visit, range(24)))
+            visits += 24
+        after = settled()
+    grown = _memory() - memory
+    print(f"{visits} visits: threads and descriptors {before} before, {after} after; grown by {grown / 2**20:.1f} MiB")
+    assert not [record for record in caplog.records if record.exc_info]
+    assert after[0] <= before[0]
+    assert after[1] <= before[1] + 8  # of connections that are being closed
+    assert grown < 100 * 2**20
+
+
 def test_the_page_is_served_without_looking_elsewhere(url: str) -> None:
     assert httpx.get(f"{url}/").headers["content-type"].startswith("text/html")
     assert httpx.get(f"{url}/page/index.html").status_code == 200
@@ -102,6 +152,11 @@ def test_two_servers_of_one_model_do_not_meet(serve: Serve, image_file: ImageFil
 
 def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("rtparse")}
+
+
+def _memory() -> int:
+    """Bytes that this process, which holds the server, has in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _children() -> set[str]:
