@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rtparse.batch.store import brief
 from rtparse.engines.cores import physical_cores
 from rtparse.errors import ClusterError, MissingDependencyError, RtparseError, UsageError
 
@@ -34,8 +36,10 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
     ray_spec: "auto" for the cluster that RAY_ADDRESS names or that runs on this machine, else a local one; "local"; or
         an address, host:port. local_cpus: CPUs that a local cluster is told to have.
 
-    Nothing is told to Ray's makers, no dashboard is started, and its log stays in its files.
-    Raises MissingDependencyError without Ray, UsageError for an address of another form, ClusterError.
+    Nothing is told to Ray's makers, no dashboard is started, its log stays in its files, and a handler of SIGTERM stays
+    what it was.
+    Raises MissingDependencyError without Ray, UsageError for an address of another form, ClusterError; errors of Ray
+    within the block become ClusterError too.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a worker without a GPU must see none
@@ -50,7 +54,9 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
         "include_dashboard": False,
         "object_store_memory": LOCAL_STORE_BYTES,
     }
-    ours = not ray.is_initialized()
+    ours, on_sigterm = not ray.is_initialized(), signal.getsignal(signal.SIGTERM)
+    if ray_spec not in ("auto", "local"):
+        _check_reachable(ray_spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -61,7 +67,6 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
             elif ray_spec == "auto":
                 _connect_or_start(ray, local, quiet)
             else:
-                _check_reachable(ray_spec)
                 ray.init(address=ray_spec, **quiet)
         except RtparseError:
             raise
@@ -72,8 +77,12 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
             ) from None
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
+    if ours and callable(on_sigterm):  # Ray's would end the process in the middle of a write
+        signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield ray
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"the cluster failed ({brief(error)})", "run the command again to go on") from None
     finally:
         if ours:
             ray.shutdown()

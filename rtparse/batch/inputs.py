@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
+import os
 import posixpath
 import re
 import tempfile
@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
+from fsspec.implementations.http import HTTPFileSystem  # type: ignore[import-untyped, unused-ignore]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]
 
 from rtparse.batch.job import Video
+from rtparse.batch.names import folder_name, shown
 from rtparse.batch.store import brief, open_filesystem
 from rtparse.errors import RtparseError, SourceError, UsageError
 
@@ -30,14 +31,18 @@ TABLE_SUFFIXES = (".parquet", ".csv")
 
 _CHANGING = ("ETag", "etag", "md5Hash", "mtime", "LastModified")
 _PATTERN = re.compile(r"[*?\[]")
+_HTTP_PATTERN = re.compile(r"^[^?]*\*")
+"""After a question mark comes a query."""
+_NOT_FOUND = 404
 
 
 def find_videos(inputs: Iterable[str], column: str = "path") -> list[Video]:
     """The videos that the inputs name, each once, in the order given; those of a folder or pattern sorted.
 
     inputs: a video; a folder, of which all videos below it; a pattern with *, ? or **; a .txt or .lst file with a line
-        for each video; a .parquet or .csv file whose `column` names them. What a list or table names is not looked up
-        here: a video that is missing fails by itself.
+        for each video, where # begins a comment; a .parquet or .csv file whose `column` names them. In a list or table
+        a relative name counts from its folder. What it names is not looked up, but for the time of a local file: a
+        video that is missing fails by itself, and one behind a URL is not known to have changed.
 
     Raises UsageError for what does not exist or names no video, SourceError for what cannot be read.
     """
@@ -46,22 +51,11 @@ def find_videos(inputs: Iterable[str], column: str = "path") -> list[Video]:
         named = 0
         for uri, version in _expand(given, column):
             named += 1
-            found.setdefault(uri, Video(uri, folder_name(uri), version))
+            video = Video(uri, folder_name(uri), version)
+            found.setdefault(video.name, video)
         if not named:
-            raise UsageError(f"there is no video in {given}", "expected names like a.mp4, b.mkv")
-    names = {video.name: video.uri for video in found.values()}
-    if len(names) < len(found):
-        twice = next(video for video in found.values() if names[video.name] != video.uri)
-        raise UsageError(f"{twice.uri} and {names[twice.name]} would get one folder {twice.name}", "rename one of them")
+            raise UsageError(f"there is no video in {shown(given)}", "expected names like a.mp4, b.mkv")
     return list(found.values())
-
-
-def folder_name(uri: str) -> str:
-    """A name that is the same in every run and of no other URI: the file's, and 12 hexadecimal digits of a hash."""
-    path = urlsplit(uri).path if "://" in uri else uri
-    stem = posixpath.splitext(posixpath.basename(path.rstrip("/")))[0]
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
-    return f"{plain or 'video'}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
 
 
 class Fetcher:
@@ -78,7 +72,7 @@ class Fetcher:
         filesystem, path = _filesystem(uri)
         if isinstance(filesystem, LocalFileSystem):
             if not Path(path).is_file():
-                raise SourceError(f"there is no file {path}", "check the path, on this worker's machine")
+                raise SourceError(f"there is no file {shown(path)}", "check the path, on this worker's machine")
             return Path(path)
         if self._kept and self._kept[0] == uri:
             return self._kept[2]
@@ -115,55 +109,53 @@ def opened(uri: str) -> Iterator[Path | BinaryIO]:
 def _expand(given: str, column: str) -> Iterator[tuple[str, str]]:
     """URIs, and their versions where those are to be had without asking for each."""
     filesystem, path = open_filesystem(given)
-    local = isinstance(filesystem, LocalFileSystem)
     suffix = posixpath.splitext(path)[1].lower()
-    if _PATTERN.search(path) and not (local and Path(path).exists()):
+    if _is_pattern(filesystem, path):
         with _read_errors(given):
             matches = filesystem.glob(path, detail=True)
         yield from _files(filesystem, matches, any_suffix=True)
         return
     if suffix in LIST_SUFFIXES or suffix in TABLE_SUFFIXES:
-        with _read_errors(given):
+        with _found(given):
             content = filesystem.cat_file(path)
-        names = _lines(content) if suffix in LIST_SUFFIXES else _column(content, suffix, column, given)
-        base = posixpath.dirname(path)
+        with _read_errors(given):
+            names = _lines(content) if suffix in LIST_SUFFIXES else _column(content, suffix, column, given)
         for name in names:
-            yield from _named(name, base if local else None)
+            yield _named(name, _uri(filesystem, posixpath.dirname(path)))
+        return
+    with _found(given):
+        about = filesystem.info(path)
+    if about["type"] != "directory":
+        yield _uri(filesystem, about["name"]), _version(about)
         return
     with _read_errors(given):
-        try:
-            about = filesystem.info(path)
-        except FileNotFoundError:
-            raise UsageError(f"there is no file or folder {given}", "check the path") from None
-        if about["type"] != "directory":
-            yield _uri(filesystem, about["name"]), _version(about)
-            return
         below = filesystem.find(path, detail=True)
     yield from _files(filesystem, below, any_suffix=False)
 
 
+def _is_pattern(filesystem: Any, path: str) -> bool:
+    if isinstance(filesystem, HTTPFileSystem):
+        return bool(_HTTP_PATTERN.search(path))
+    # A file may be called clip[1].mp4.
+    return bool(_PATTERN.search(path)) and not filesystem.exists(path)
+
+
 def _files(filesystem: Any, found: dict[str, dict[str, Any]], *, any_suffix: bool) -> Iterator[tuple[str, str]]:
     for name, about in sorted(found.items()):
-        parts = Path(name).parts
-        hidden = any(part.startswith(".") for part in parts[-1:])
-        if about["type"] == "directory" or hidden:
+        if about["type"] == "directory" or posixpath.basename(name).startswith("."):
             continue
         if any_suffix or posixpath.splitext(name)[1].lower() in VIDEO_SUFFIXES:
             yield _uri(filesystem, name), _version(about)
 
 
-def _named(name: str, base: str | None) -> Iterator[tuple[str, str]]:
-    """What a list or table names; a relative path counts from the folder of the list."""
-    if "://" in name:
-        yield name, ""
-        return
-    path = Path(base or ".", name).absolute()
-    try:
-        about = path.stat()
-    except OSError:
-        yield str(path), ""
-    else:
-        yield str(path), f"{about.st_size}-{about.st_mtime_ns}"
+def _named(name: str, base: str) -> tuple[str, str]:
+    """What a list or table in the folder `base` names."""
+    if "://" not in name and not name.startswith("/"):
+        name = f"{base.rstrip('/')}/{name}"
+    if name.startswith("file://") or "://" not in name:
+        name = open_filesystem(name)[1]
+        return name, _local_version(name)
+    return name, ""
 
 
 def _uri(filesystem: Any, name: str) -> str:
@@ -173,21 +165,27 @@ def _uri(filesystem: Any, name: str) -> str:
 def _version(about: dict[str, Any]) -> str:
     """Of what a file system tells of a file: its length, and what changes when it is written."""
     if "ino" in about and "mtime" in about:  # the local one, whose time is a float
-        return f"{about['size']}-{Path(about['name']).stat().st_mtime_ns}"
-    changed = next(
-        (about[name] for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if about.get(name)), ""
-    )
+        return _local_version(about["name"])
+    changed = next((about[name] for name in _CHANGING if about.get(name)), "")
     return f"{about.get('size') or ''}-{changed}".strip('-"')
 
 
+def _local_version(path: str) -> str:
+    try:
+        about = os.stat(path)  # noqa: PTH116 - a million times
+    except OSError:
+        return ""
+    return f"{about.st_size}-{about.st_mtime_ns}"
+
+
 def _lines(content: bytes) -> list[str]:
-    lines = (line.strip() for line in content.decode("utf-8-sig", "surrogateescape").splitlines())
+    lines = (line.strip() for line in content.decode("utf-8-sig", "surrogateescape").split("\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def _column(content: bytes, suffix: str, column: str, given: str) -> list[str]:
     if suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""))
         columns = list(reader.fieldnames or [])
         values = [row[column] for row in reader] if column in columns else []
     else:
@@ -197,8 +195,12 @@ def _column(content: bytes, suffix: str, column: str, given: str) -> list[str]:
         columns = table.column_names
         values = table.column(column).to_pylist() if column in columns else []
     if column not in columns:
-        raise UsageError(f"{given} has no column {column!r}", f"choose with --column: {', '.join(columns)}")
-    return [str(value) for value in values if value]
+        raise UsageError(f"{shown(given)} has no column {column!r}", f"choose with --column: {', '.join(columns)}")
+    if other := next((value for value in values if value and not isinstance(value, str)), None):
+        raise UsageError(
+            f"column {column!r} of {shown(given)} holds {type(other).__name__}", "expected text: paths or URLs"
+        )
+    return [value for value in values if value]
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:
@@ -210,6 +212,19 @@ def _filesystem(uri: str) -> tuple[Any, str]:
 
 
 @contextmanager
+def _found(given: str) -> Iterator[None]:
+    """For the driver: what is not there is a wrong use."""
+    with _read_errors(given):
+        try:
+            yield
+        except FileNotFoundError as error:
+            why = error.__cause__  # HTTP's says this of whatever went wrong
+            if isinstance(why, Exception) and getattr(why, "status", None) != _NOT_FOUND:
+                raise why from None
+            raise UsageError(f"there is no file or folder {shown(given)}", "check the path") from None
+
+
+@contextmanager
 def _read_errors(uri: str) -> Iterator[None]:
     """The file systems raise what their libraries raise, which share only Exception."""
     try:
@@ -217,4 +232,4 @@ def _read_errors(uri: str) -> Iterator[None]:
     except RtparseError:
         raise
     except Exception as error:
-        raise SourceError(f"{uri} cannot be read ({brief(error)})") from None
+        raise SourceError(f"{shown(uri)} cannot be read ({brief(error)})") from None

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from rtparse.batch.names import identity, shown, shown_message
 from rtparse.sources.segment import Span
 
 KEPT = ("labels", "overlay", "stats")
@@ -43,7 +44,7 @@ class Options:
 
     def key(self, video: Video) -> str:
         """One word for a video and what is made of it: outputs under this key need not be made again."""
-        fields = {"format": _FORMAT, "uri": video.uri, "version": video.version, **dataclasses.asdict(self)}
+        fields = {"format": _FORMAT, "uri": identity(video.uri), "version": video.version, **dataclasses.asdict(self)}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -70,10 +71,11 @@ class Work:
 class Record:
     """What became of a video (or of one part): a row of the manifest, and record.json beside the outputs.
 
-    key: of `Options.key`. status: DONE, DAMAGED or FAILED. error: why, of the last two. fps, duration: as the file
-    states them, seconds. labels_sha256: over the CRC-32 of each frame's labels. parts: 1 where it was parsed in one go.
-    seconds, cpu_seconds: spent on it, by all workers; seconds count the parts one after the other. worker: who finished
-    it. device: what its engine ran on. finished: seconds since 1970.
+    video: its path or URL as people may see it. name: of its folder, and of no other video's. key: of `Options.key`.
+    status: DONE, DAMAGED or FAILED. error: why, of the last two. fps, duration: as the file states them, seconds.
+    labels_sha256: over the CRC-32 of each frame's labels. parts: 1 where it was parsed in one go. seconds, cpu_seconds:
+    spent on it, by all workers; seconds count the parts one after the other. worker: who finished it. device: what its
+    engine ran on. finished: seconds since 1970.
     """
 
     video: str
@@ -111,5 +113,5 @@ class Record:
 
 
 def failed(video: Video, key: str, engine: str, error: str) -> Record:
-    """The record of a video of which nothing came."""
-    return Record(video.uri, video.name, key, FAILED, engine, error)
+    """The record of a video of which nothing came. Of the error what people may see is kept."""
+    return Record(shown(video.uri), video.name, key, FAILED, engine, shown_message(error))

@@ -102,14 +102,16 @@ def _join_video(
     count, last = 0, -1.0
     options = {"movflags": "+faststart"} if container == "mp4" else {}
     with _errors(target), av.open(str(target), "w", format=container, container_options=options) as output:
-        stream, audio, lead = None, None, 0
+        stream, coded, audio, lead = None, None, None, 0
         try:
             for path in paths:
                 with av.open(str(path)) as part:
                     given = part.streams.video[0]
                     if stream is None:
-                        stream = output.add_stream_from_template(given)
+                        stream, coded = output.add_stream_from_template(given), given.codec_context.extradata
                         audio = _audio(audio_from, output)
+                    elif given.codec_context.extradata != coded:
+                        raise SourceError(f"{path} is coded otherwise than the part before it")
                     for packet in part.demux(given):
                         if packet.dts is None or packet.pts is None or packet.time_base is None:
                             continue  # the last one, which is empty

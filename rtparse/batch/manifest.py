@@ -30,7 +30,10 @@ class Manifest:
     """The records of an output by video, in memory and in its files. For one thread of the driver."""
 
     def __init__(self, store: Store) -> None:
-        """Read what earlier runs wrote, also those that were killed. Raises SinkError for what is no manifest."""
+        """Read what earlier runs wrote, also those that were killed, whose fragments become one file.
+
+        Raises SinkError for what is no manifest.
+        """
         self._store = store
         self._records: dict[str, Record] = {}
         self._waiting: list[Record] = []
@@ -38,16 +41,25 @@ class Manifest:
         fragments = sorted(name for name in store.names(FRAGMENTS) if name.endswith(".parquet"))
         for name in [MANIFEST, *(f"{FRAGMENTS}/{fragment}" for fragment in fragments)]:
             for record in self._read(name):
-                self._records[record.video] = record
+                self._records[record.name] = record
+        if fragments:
+            self.compact()
+        self._folders = {*store.names()} if self._records else set()
 
     def done(self, video: Video, options: Options) -> Record | None:
-        """The record of a video whose outputs are whole and of these options."""
-        record = self._records.get(video.uri)
-        return record if record and record.whole and record.key == options.key(video) else None
+        """The record of a video whose outputs are whole, of these options, and in their folder."""
+        record = self._records.get(video.name)
+        if record and record.whole and record.key == options.key(video) and record.name in self._folders:
+            return record
+        return None
+
+    def whole(self, name: str) -> bool:
+        """Whether the outputs in this folder are whole."""
+        return name in self._records and self._records[name].whole
 
     def add(self, record: Record) -> None:
         """Take a record; it is in a file after FLUSH_SECONDS at most, if `flush_due` is called often."""
-        self._records[record.video] = record
+        self._records[record.name] = record
         self._waiting.append(record)
 
     def flush_due(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,8 +20,14 @@ LOOK_SECONDS = 3.0
 POLL_SECONDS = 1.0
 """Between two questions to a worker how far it is; longer with hundreds of them."""
 _POLLED_EACH_SECOND = 200
+STOP_SECONDS = 5.0
+"""For workers to leave what they are at, before they are ended."""
+ROOM_SECONDS = 30.0
+"""Without a worker, before a word is said."""
 _STARTS = 3
 """Workers that fail to start, one after the other, before the run gives up."""
+
+_log = logging.getLogger("rtparse")
 
 
 @dataclass
@@ -66,6 +73,7 @@ class Pool(Closing):
         self._refs: dict[Any, tuple[str, _Member]] = {}
         self._failed_starts: list[str] = []
         self._looked = self._polled = float("-inf")
+        self._patient_until = time.monotonic() + ROOM_SECONDS
 
     @property
     def idle(self) -> int:
@@ -111,6 +119,8 @@ class Pool(Closing):
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
+        if stops := [member.handle.stop.remote() for member in self._members if member.about]:
+            self._ray.wait(stops, num_returns=len(stops), timeout=STOP_SECONDS)
         for member in self._members:
             self._ray.kill(member.handle, no_restart=True)
         self._members.clear()
@@ -156,6 +166,9 @@ class Pool(Closing):
         for member in self._members:
             if member.shape in missing:
                 missing.remove(member.shape)
+        if not self.size and time.monotonic() > self._patient_until:
+            self._patient_until = float("inf")
+            _log.warning("no worker has started yet: Ray has no room for one, or is slow to start; see `ray status`")
         for shape in missing:
             member = _Member(self._make(shape), shape)
             self._members.append(member)

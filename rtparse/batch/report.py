@@ -59,7 +59,7 @@ class Tally:
     skipped: int = 0
     _counts: dict[str, int] = field(default_factory=lambda: {DONE: 0, DAMAGED: 0, FAILED: 0})
     _workers: dict[str, WorkerTotal] = field(default_factory=dict)
-    _problems: dict[str, str] = field(default_factory=dict)
+    _problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     _cpu_seconds: float = 0.0
     _started: float = field(default_factory=time.monotonic)
 
@@ -67,10 +67,6 @@ class Tally:
     def videos(self) -> int:
         """Those that need no more work."""
         return self.skipped + sum(self._counts.values())
-
-    @property
-    def failed(self) -> int:
-        return self._counts[FAILED]
 
     def skip(self, record: Record) -> None:
         """A video that an earlier run did."""
@@ -96,21 +92,22 @@ class Tally:
         if record.whole and record.parts == 1:
             self.part(record)
 
-    def report(self, videos: int, interrupted: bool) -> Report:
+    def report(self, videos: int) -> Report:
+        """videos: how many were asked for; that fewer have ended means that the run was interrupted."""
         return Report(
             videos=videos,
             skipped=self.skipped,
             done=self._counts[DONE],
             damaged=self._counts[DAMAGED],
             failed=self._counts[FAILED],
-            interrupted=interrupted,
+            interrupted=self.videos < videos,
             frames=self.frames,
             seconds=time.monotonic() - self._started,
             cpu_seconds=self._cpu_seconds,
             workers=tuple(self._workers.values()),
-            problems=tuple(self._problems.items()),
+            problems=tuple(self._problems.values()),
         )
 
     def _problem(self, record: Record) -> None:
         if record.status != DONE:
-            self._problems[record.video] = record.error
+            self._problems[record.name] = (record.video, record.error)

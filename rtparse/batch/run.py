@@ -6,8 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import Any
 
+from rtparse.batch.claim import Claim
 from rtparse.batch.cluster import Shape, wanted
 from rtparse.batch.feed import Feed
 from rtparse.batch.job import FAILED, Options, Record, Video, Work, failed
@@ -17,12 +19,15 @@ from rtparse.batch.models import Model
 from rtparse.batch.plan import Cutting
 from rtparse.batch.pool import Ended, Pool
 from rtparse.batch.report import REPORT, Report, Tally
-from rtparse.batch.store import WORK, Store
+from rtparse.batch.store import PARTS, STAGING, Store
 from rtparse.batch.worker import Progress, Setup, Worker
+from rtparse.errors import ClusterError, SourceError
 
 DEATHS = 4
 """Workers that may die at one piece of work before it is blamed: machines fail more often than videos kill."""
 TICK_SECONDS = 0.2
+_WHOLE, _JOIN = -1, -2
+"""In place of a part's number."""
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,37 @@ class _Parts:
     done: set[int] = field(default_factory=set)
 
 
-def run(ray: Any, plan: Plan, videos: Sequence[Video], view: View | None = None) -> Report:
+def run(ray: Any, plan: Plan, videos: Sequence[Video], view: View | None = None, stop: Event | None = None) -> Report:
     """Parse what the manifest does not say is done; write the manifest as work ends, and report.json.
 
-    ray: the module, connected. KeyboardInterrupt ends the run early: the report then says so. Raises ClusterError where
-    there is nothing to work with, SinkError where the manifest cannot be written.
+    ray: the module, connected. stop: ends the run early when it is set; the report then says so.
+    Raises UsageError while another run works on the output, ClusterError where there is nothing to work with, SinkError
+    where the manifest cannot be written.
     """
-    manifest = Manifest(plan.store)
-    state = _Run(ray, plan, manifest, view or View())
-    left = []
-    for video in videos:
-        if record := manifest.done(video, plan.options):
-            state.tally.skip(record)
-        else:
-            left.append(video)
-    interrupted = False
-    try:
-        if left:
-            state.work(left)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        manifest.flush()
-    report = state.tally.report(len(videos), interrupted)
-    plan.store.write(REPORT, report.to_json())
-    if not interrupted:
-        manifest.compact()
-        if not report.failed:
-            plan.store.remove(WORK)
+    store, stop = plan.store, stop or Event()
+    with Claim(store) as claim:
+        store.remove(STAGING)  # of runs that were killed
+        manifest = Manifest(store)
+        state = _Run(ray, plan, manifest, view or View())
+        left = []
+        for video in videos:
+            if record := manifest.done(video, plan.options):
+                state.tally.skip(record)
+            else:
+                left.append(video)
+        try:
+            if left and not stop.is_set():
+                state.work(left, lambda: stop.is_set() or claim.lost.is_set())
+        finally:
+            manifest.flush()
+        if claim.lost.is_set():
+            raise ClusterError(f"another run has taken {store.uri}", "this one was silent for too long")
+        report = state.tally.report(len(videos))
+        store.write(REPORT, report.to_json())
+        if not report.interrupted:
+            manifest.compact()
+            for name in filter(manifest.whole, store.names(PARTS)):
+                store.remove(f"{PARTS}/{name}")
     return report
 
 
@@ -93,14 +101,14 @@ class _Run:
         self._manifest = manifest
         self._view = view
         self._todo: deque[Work] = deque()
-        self._errors: dict[str, int] = {}
+        self._errors: dict[tuple[str, int], int] = {}
         self._deaths: dict[tuple[str, int], int] = {}
         self._parts: dict[str, _Parts] = {}
         self._whole: set[str] = set()
         self._joins: dict[Any, list[Work]] = {}
         self.tally = Tally()
 
-    def work(self, videos: Sequence[Video]) -> None:
+    def work(self, videos: Sequence[Video], stopped: Callable[[], bool]) -> None:
         plan, ray = self._plan, self._ray
         models = {True: ray.put(plan.model), False: ray.put(replace(plan.model, plans=()))}
 
@@ -116,7 +124,7 @@ class _Run:
 
         self._join = ray.remote(join).options(num_cpus=0, max_retries=DEATHS)
         with Feed(videos, plan.cutting) as feed, Pool(ray, make, room) as pool:
-            while not (feed.ended and not self._todo and not pool.working and not self._joins):
+            while not stopped() and (self._todo or pool.working or self._joins or not feed.ended):
                 while pool.idle and (work := self._next(feed)):
                     pool.submit(work)
                 ended, joined = pool.wait(TICK_SECONDS, list(self._joins))
@@ -162,12 +170,20 @@ class _Run:
         try:
             record = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            video = works[0].video
-            why = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-            self._failed(works[0], failed(video, self._plan.options.key(video), self._plan.options.engine, why))
+            self._not_joined(works, error)
         else:
             del self._parts[works[0].video.name]
             self._finish(record, kept=False)
+
+    def _not_joined(self, works: list[Work], error: Exception) -> None:
+        work, options, cause = works[0], self._plan.options, getattr(error, "cause", None)
+        if isinstance(cause, SourceError):  # the parts do not fit together, and will not the next time
+            self._as_a_whole(work)
+        elif self._again((work.video.name, _JOIN)):
+            self._joins[self._join.remote(self._plan.store, options, works)] = works
+        else:
+            why = str(cause or error).strip().splitlines()[-1]
+            self._give_up(failed(work.video, options.key(work.video), options.engine, why), work)
 
     def _died(self, work: Work, error: str) -> None:
         at = (work.video.name, work.part)
@@ -180,12 +196,20 @@ class _Run:
         self._give_up(failed(video, options.key(video), options.engine, why), work)
 
     def _failed(self, work: Work, record: Record) -> None:
-        """Once more, as a whole: whatever is odd about cutting it is no reason to lose it."""
-        name = work.video.name
-        self._errors[name] = self._errors.get(name, 0) + 1
-        if self._errors[name] > self._plan.retries:
+        """A part that cannot be had is no reason to lose the video."""
+        if self._again((work.video.name, _WHOLE if work.span is None else work.part)):
+            self._todo.append(work)
+        elif work.span is not None:
+            self._as_a_whole(work)
+        else:
             self._give_up(record, work)
-            return
+
+    def _again(self, at: tuple[str, int]) -> bool:
+        """Count a failure; whether there may be another try."""
+        self._errors[at] = self._errors.get(at, 0) + 1
+        return self._errors[at] <= self._plan.retries
+
+    def _as_a_whole(self, work: Work) -> None:
         self._forget_parts(work)
         self._todo.append(Work(work.video))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -14,11 +15,15 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped, unused-ignore]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped, unused-ignore]
 
+from rtparse.batch.names import shown, shown_message
 from rtparse.errors import RtparseError, SinkError, UsageError
 from rtparse.sinks.partial import write_errors
 
 WORK = ".rtparse"
 """The folder for what is not finished; gone at the end of a run that finished everything."""
+STAGING = f"{WORK}/staging"
+PARTS = f"{WORK}/parts"
+"""Of long videos, until they are joined."""
 _WHOLE_BY_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
 """File systems where a file appears when its last byte has arrived; elsewhere it is renamed when it is whole."""
 
@@ -30,12 +35,15 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
-        """Raises UsageError for a URI of an unknown kind, or whose package is not installed."""
-        self.uri = uri
+        """Raises UsageError for a URI of an unknown kind, whose package is not installed, or that is only read."""
+        self.uri = shown(uri)
         self._fs, self._root = open_filesystem(uri)
         self.local = isinstance(self._fs, LocalFileSystem)
         protocol = self._fs.protocol
-        self._whole_by_put = not _WHOLE_BY_PUT.isdisjoint((protocol,) if isinstance(protocol, str) else protocol)
+        kinds = {protocol} if isinstance(protocol, str) else {*protocol}
+        if kinds & {"http", "https"}:
+            raise UsageError(f"got --out {self.uri}, where nothing can be written", "give a path, s3:// or gs://")
+        self._whole_by_put = not _WHOLE_BY_PUT.isdisjoint(kinds)
 
     def prepare(self) -> None:
         """Make the folder and try that it can be written. Raises SinkError."""
@@ -43,11 +51,12 @@ class Store:
         self.write(probe, b"")
         with self._errors(probe):
             self._fs.rm_file(self._path(probe))
+        self.tidy()
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """A local folder for unfinished files; on the same disk as the store's, where that is local."""
-        beside = Path(self._root, WORK, "staging") if self.local else None
+        beside = Path(self._root, STAGING) if self.local else None
         with write_errors(beside or Path(tempfile.gettempdir())):
             if beside:
                 beside.mkdir(parents=True, exist_ok=True)
@@ -58,9 +67,14 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, file: Path, name: str) -> None:
-        """Move a finished file of a staging folder to `name`, over one that is there."""
+        """Move a finished file of a staging folder to `name`, over one that is there.
+
+        On a disk its content is there before its name, also when the power goes.
+        """
         with self._errors(name):
             if self.local:
+                with file.open("rb") as content:
+                    os.fsync(content.fileno())
                 target = Path(self._path(name))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(target)
@@ -107,8 +121,8 @@ class Store:
                 self._fs.get_file(self._path(name), str(path))
             yield path
 
-    def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, sorted; none where there is no such folder."""
+    def names(self, folder: str = "") -> list[str]:
+        """The names of the files and folders in a folder, sorted; none where there is no such folder."""
         with self._errors(folder):
             try:
                 self._fs.invalidate_cache()
@@ -120,7 +134,14 @@ class Store:
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with what it holds; nothing happens where there is none."""
         with self._errors(name), suppress(FileNotFoundError):
+            self._fs.invalidate_cache()
             self._fs.rm(self._path(name), recursive=True)
+
+    def tidy(self) -> None:
+        """Remove the folders for what is not finished, where nothing is in them."""
+        for folder in (STAGING, PARTS, WORK) if self.local else ():
+            with suppress(OSError):
+                Path(self._path(folder)).rmdir()
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
@@ -138,14 +159,28 @@ class Store:
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:
-    """The file system of a path or URI, and the path in it. Raises UsageError."""
+    """The file system of a path or URI, and the path in it; of a local one absolute, and plain where `..` is.
+
+    Raises UsageError.
+    """
+    if not uri.strip():
+        raise UsageError("got an empty name", "expected a path or a URL")
+    if "://" not in uri:
+        path = os.path.abspath(uri)  # noqa: PTH100 - Path.absolute keeps `..`
+        if ".." in Path(uri).parts and os.path.realpath(path) != os.path.realpath(uri):  # above a link to a folder
+            path = str(Path(uri).absolute())
+        return LocalFileSystem(), path
+    if "::" in uri:
+        raise UsageError(f"got {shown(uri)}, one file system within another", "unpack the archive, or mount it")
     try:
         filesystem, path = fsspec.url_to_fs(uri)
     except ImportError as error:
-        raise UsageError(f"{uri} needs a package that is not installed ({error})", "install it on every node") from None
+        raise UsageError(
+            f"{shown(uri)} needs a package that is not installed ({error})", "install it on every node"
+        ) from None
     except ValueError as error:
         raise UsageError(
-            f"{uri} is in no file system that can be opened ({error})", "try s3://, gs:// or a path"
+            f"{shown(uri)} is in no file system that can be opened ({brief(error)})", "try s3://, gs:// or a path"
         ) from None
     return filesystem, str(path)
 
@@ -153,4 +188,4 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
 def brief(error: Exception) -> str:
     """An error of another library in one line."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return shown_message(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)

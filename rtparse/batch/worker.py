@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Lock
 
 from rtparse._cv import cv2
 from rtparse.batch.inputs import Fetcher
 from rtparse.batch.job import DAMAGED, DONE, Options, Record, Work, failed
 from rtparse.batch.models import Model, open_model
+from rtparse.batch.names import shown
 from rtparse.batch.parts import LabelsDigest, PartsSink, read_rows
-from rtparse.batch.store import WORK, Store
+from rtparse.batch.store import PARTS, Store
 from rtparse.errors import ClusterError, EngineError, RtparseError
 from rtparse.parser import Parser
 from rtparse.render import Renderer
@@ -68,13 +70,15 @@ class Progress:
 
 
 class Worker:
-    """For one thread; `progress` may be called from another."""
+    """For one thread; `progress` and `stop` may be called from another."""
 
     def __init__(self, setup: Setup, model: Model) -> None:
         """Load the engine. Raises ClusterError where that fails."""
         self._setup = setup
         self._fetcher = Fetcher()
         self._progress = Progress()
+        self._turn = Lock()
+        self._stopped = Event()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         cv2.setNumThreads(setup.cpus)
         options = setup.options
@@ -94,12 +98,22 @@ class Worker:
         """What it is at."""
         return self._progress
 
+    def stop(self) -> None:
+        """Leave what it is at, and nothing on this machine. Returns when that is done."""
+        self._stopped.set()
+        with self._turn:
+            self._fetcher.close()
+
     def run(self, work: Work) -> Outcome:
         """Parse a video or a part of one and write what is kept of it, unless that is there already.
 
         What is wrong with the video or the output is in the record; raises EngineError, after which the worker is to
         be replaced.
         """
+        with self._turn:
+            return self._run(work)
+
+    def _run(self, work: Work) -> Outcome:
         store, options = self._setup.store, self._setup.options
         key = options.key(work.video)
         started, used = time.perf_counter(), time.process_time()
@@ -141,6 +155,8 @@ class Worker:
             self._progress = Progress(work.video.name, 0, total)
             height = width = 0
             for parsing in self._parser.stream(source):
+                if self._stopped.is_set():
+                    raise ClusterError("the run was stopped")
                 if parsing.frame.pts < first_pts:
                     continue
                 height, width = parsing.labels.shape
@@ -157,7 +173,7 @@ class Worker:
         if "stats" not in self._setup.options.keep and work.span is None:
             (staging / OUTPUTS["stats"]).unlink()
         return Record(
-            work.video.uri,
+            shown(work.video.uri),
             work.video.name,
             key,
             DAMAGED if source.damage else DONE,
@@ -209,7 +225,7 @@ def folder_of(work: Work) -> str:
 
 
 def parts_folder(name: str) -> str:
-    return f"{WORK}/parts/{name}"
+    return f"{PARTS}/{name}"
 
 
 def finished(store: Store, folder: str, key: str) -> Record | None:

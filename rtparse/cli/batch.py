@@ -122,6 +122,7 @@ def command(
     from rtparse.batch.plan import Cutting
     from rtparse.batch.run import Plan
     from rtparse.batch.store import Store
+    from rtparse.sinks.partial import PartialFile, write_errors
 
     if plans and not gpus:
         raise UsageError("got --plan without --gpus-per-worker", "add --gpus-per-worker 1")
@@ -131,25 +132,35 @@ def command(
     model = read_model(engine, plans, backend)
     store = Store(out)
     store.prepare()
+    told = PartialFile(json_path) if json_path else None
     chosen = Options(model.network.sha256, keep, size, smooth, backend)
     plan = Plan(store, chosen, model, Cutting(segment, smooth), cpus, gpus, workers, retries)
-    ctx.exit(_run(plan, videos, ray_spec, json_path))
+    try:
+        report = _run(plan, videos, ray_spec)
+        if told:
+            with write_errors(told.path):
+                told.part.write_bytes(report.to_json())
+            told.commit()
+    finally:
+        if told:
+            told.discard()
+    _tell(report, store.uri)
+    ctx.exit(report.exit_code)
 
 
-def _run(plan: Plan, videos: list[Video], ray_spec: str, json_path: Path | None) -> int:
+def _run(plan: Plan, videos: list[Video], ray_spec: str) -> Report:
     import logging
 
     from rtparse.batch.cluster import connected, local_cpus
     from rtparse.batch.run import run
     from rtparse.cli.batch_progress import batch_progress
+    from rtparse.cli.interrupt import stopping
 
     verbose = logging.getLogger("rtparse").isEnabledFor(logging.DEBUG)
-    with connected(ray_spec, local_cpus(plan.workers, plan.cpus), verbose=verbose) as ray, batch_progress() as view:
-        report = run(ray, plan, videos, view)
-    if json_path:
-        json_path.write_bytes(report.to_json())
-    _tell(report, plan.store.uri)
-    return report.exit_code
+    # Ctrl-C never strikes within Ray: a process that leaves it half started or half ended crashes.
+    cluster = connected(ray_spec, local_cpus(plan.workers, plan.cpus), verbose=verbose)
+    with stopping() as stop, cluster as ray, batch_progress() as view:
+        return run(ray, plan, videos, view, stop)
 
 
 def _tell(report: Report, out: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -45,3 +46,25 @@ class Interrupt:
         if self._pending and not self._shields:
             self._pending = False
             raise KeyboardInterrupt
+
+
+@contextmanager
+def stopping() -> Iterator[Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one does what it did before."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop.set()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        restore()

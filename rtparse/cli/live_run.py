@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
-from types import FrameType
 
 import click
 
+from rtparse.cli.interrupt import stopping
 from rtparse.cli.live_status import LiveStatus
 from rtparse.errors import RtparseError, SourceError
 from rtparse.parser import Parser
@@ -44,7 +42,7 @@ def run(
     out = Fanout(outputs, wait=wait, written=lambda parsing: sources[parsing.frame.source].delivered(parsing.frame))
     work = _Work(parser, sources, out)
     try:
-        with _stopping() as stop, LiveStatus(sources, out, stats) as status:
+        with stopping() as stop, LiveStatus(sources, out, stats) as status:
             until = time.monotonic() + seconds
             work.start()
             while out.watched and not work.ended.is_set() and time.monotonic() < until and not stop.wait(LOOK_SECONDS):
@@ -57,28 +55,6 @@ def run(
         out.abort()
         raise
     return work.report()
-
-
-@contextmanager
-def _stopping() -> Iterator[Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second one does what it did before."""
-    stop = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        restore()
-        stop.set()
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        restore()
 
 
 class _Work:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Beside other work the nodes of a test would starve.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its name
+# What every worker needs is imported before it is asked for.
+os.environ["RAY_preload_python_modules"] = "rtparse.batch.worker"  # noqa: SIM112
 
 import av
 import cv2
@@ -31,24 +34,46 @@ from rtparse.engines import open_engine
 
 WALK = Path(__file__).parents[2] / "examples/walk.mp4"
 STORE = 100 * 2**20
+PATIENCE = 300.0
+"""Seconds for what takes a few of them on an idle machine."""
 
 
 @pytest.fixture(scope="session")
 def walk() -> list[NDArray[np.uint8]]:
     """The frames of the example, 192x108."""
-    with av.open(str(WALK)) as opened:
+    return _frames(WALK)
+
+
+def _frames(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as opened:
         frames = (frame.to_ndarray(format="bgr24") for frame in opened.decode(video=0))
         return [np.asarray(cv2.resize(frame, (192, 108), interpolation=cv2.INTER_AREA)) for frame in frames]
 
 
-@pytest.fixture
-def cut_clips(walk: list[NDArray[np.uint8]], tmp_path: Path) -> Callable[..., list[Path]]:
-    """Write clips of the example into a folder: cut_clips(count, frames=20)."""
+@pytest.fixture(scope="session")
+def films(walk: list[NDArray[np.uint8]]) -> dict[str, list[NDArray[np.uint8]]]:
+    """Pictures of 192x108: the example, a scene of our renderer that passes by, and a clip of the shared ones."""
+    found = {"walk": walk}
+    if (shared := Path(__file__).parents[2] / "../shared/media/asl-walk.mkv").is_file():
+        found["shared"] = _frames(shared)[:100]
+    rendered = pytest.importorskip("rtparse.train.synthetic", reason="the renderer needs the extra train")
+    scene = rendered.render_scene(np.random.default_rng(3), (108, 240)).image_bgr
+    found["rendered"] = [np.ascontiguousarray(scene[:, at : at + 192]) for at in range(0, 48, 2)]
+    return found
 
-    def cut(count: int, frames: int = 20, folder: str = "clips", suffix: str = ".mp4") -> list[Path]:
+
+@pytest.fixture
+def cut_clips(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., list[Path]]:
+    """Write clips into a folder, of one film after the other: cut_clips(count, frames=20, kinds=("walk",))."""
+
+    def cut(count: int, frames: int = 20, suffix: str = ".mp4", kinds: Sequence[str] = ("walk",)) -> list[Path]:
+        folder = "clips"
         (tmp_path / folder).mkdir(exist_ok=True)
+        films = request.getfixturevalue("films") if len(kinds) > 1 else {}
+        played = [films[kind] for kind in kinds if kind in films] or [request.getfixturevalue("walk")]
         paths = []
         for number in range(count):
+            walk = played[number % len(played)]
             path = tmp_path / folder / f"clip{number:03d}{suffix}"
             with av.open(str(path), "w") as output:
                 stream = output.add_stream("libx264", rate=25, options={"g": "10", "preset": "ultrafast"})
@@ -97,16 +122,32 @@ def read_labels(path: Path) -> list[NDArray[np.uint8]]:
         return [frame.to_ndarray(format="gray") for frame in opened.decode(video=0)]
 
 
+def eventually(true: Callable[[], object]) -> None:
+    """Wait until it is so."""
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
+
+
 class Nodes:
     """The nodes of a cluster, which can be killed as a power cut does it."""
 
     def __init__(self, cluster: Any) -> None:
         self.cluster = cluster
         self.address: str = cluster.address
-        self._nodes = [self._start() for _ in range(2)]
+        self._nodes = [self.start() for _ in range(2)]
+        cluster.wait_for_nodes(PATIENCE)
 
-    def _start(self) -> Any:
-        return self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    def start(self, **resources: int) -> Any:
+        """Start a node of one CPU, which joins when it is ready. On a busy machine Ray gives up after 30 s."""
+        for _ in range(4):
+            try:
+                return self.cluster.add_node(wait=False, num_cpus=1, object_store_memory=STORE, **resources)
+            except Exception as error:  # so they raise it
+                if "timed out" not in str(error):
+                    raise
+        return pytest.fail("no node starts")
 
     def kill_one(self) -> None:
         """SIGKILL a node's raylet and all that it started; a new node takes its place."""
@@ -118,7 +159,7 @@ class Nodes:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        self._nodes.append(self._start())
+        self._nodes.append(self.start())
 
 
 @pytest.fixture(scope="session")

@@ -38,12 +38,15 @@ def test_records_survive_a_driver_that_does_not_come_to_its_end(store: Store) ->
     assert Manifest(store).done(VIDEO, OPTIONS) is None
     manifest.add(done(VIDEO))
     manifest.flush()
-    assert len(store.names(FRAGMENTS)) == 2
+    assert len(store.names(FRAGMENTS)) == 1
+    assert Manifest(store).done(VIDEO, OPTIONS) is None, "its folder is gone"
+    assert store.names(FRAGMENTS) == [], "those of a driver that was killed become one file"
+    store.write(f"{VIDEO.name}/record.json", b"{}")
     found = Manifest(store)
     assert found.done(VIDEO, OPTIONS) == done(VIDEO)
     assert found.done(replace(VIDEO, version="v2"), OPTIONS) is None
     assert found.done(VIDEO, replace(OPTIONS, smooth=0.5)) is None
-    found.add(replace(done(VIDEO), video="/b.mp4", status=FAILED))
+    found.add(replace(done(VIDEO), video="/b.mp4", name="b-1", status=FAILED))
     found.compact()
     assert store.names(FRAGMENTS) == []
     with store.fetched(MANIFEST) as path:
