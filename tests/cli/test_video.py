@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -109,6 +110,10 @@ def test_bad_sources_end_in_one_line_and_leave_nothing(rtparse, folder: Path, ca
         (["--rle"], 2, "--jsonl"),
         (["-o", "missing/out.mp4"], 1, "missing"),
         (["-o", "out.txt"], 2, ".txt"),
+        (["--decode", "gpu"], 2, "nvdec"),
+        (["--decode", "nvdec"], 2, "NVDEC decodes for plans, and checkpoints on a GPU"),
+        (["--encode", "nvenc", "-o", "out.webm"], 2, "choose .mp4, .mov or .mkv"),
+        (["--encode", "nvenc", "--effect", "cutout", "-o", "out.mov"], 2, "NVENC cannot encode alpha"),
     ],
 )
 def test_wrong_options(rtparse, clip: Path, folder: Path, options: list[str], code: int, word: str) -> None:
@@ -174,3 +179,14 @@ def test_ctrl_c_leaves_a_whole_file_and_exits_130(clip: Path, folder: Path) -> N
     assert frames == len(lines)
     assert 0 < frames < 400
     assert f"{frames} frames are in" in stderr
+
+
+@pytest.mark.skipif(find_spec("PyNvVideoCodec") is not None, reason="PyNvVideoCodec is installed")
+def test_an_encoder_that_is_not_there_is_told(rtparse, clip: Path, folder: Path) -> None:
+    done = rtparse("video", clip, "--encode", "nvenc", "-o", "out.mp4")
+    assert done.returncode == 1
+    assert 'PyNvVideoCodec is not installed; run: pip install "rtparse[nvcodec]"' in done.stderr
+    assert list(folder.iterdir()) == []
+    told = rtparse("info").stdout
+    assert "NVDEC" in told
+    assert "NVENC" in told
