@@ -6,18 +6,43 @@ import atexit
 import ctypes
 import weakref
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from threading import RLock, local
+from threading import Lock, RLock, local
 from types import TracebackType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rtparse.closing import Closing
-from rtparse.device.driver import bindings, call, check_process, forked, is_foreign, is_lost, pycuda_driver, translate
+from rtparse.device.driver import (
+    CallError,
+    bindings,
+    call,
+    check_process,
+    failed_call,
+    forked,
+    is_foreign,
+    is_lost,
+    pycuda_driver,
+    translate,
+)
 from rtparse.errors import DeviceError, UsageError
 
 _LEFT: list[object] = []
 """What a forked process must not free: it would call the driver of its parent."""
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_LEFT))  # not even when Python ends: PyCUDA aborts where CUDA refuses
+
+
+@dataclass(eq=False)
+class _Health:
+    """Of one context, which all Devices of its GPU share."""
+
+    lost: bool = False
+
+
+_HEALTH: WeakValueDictionary[int, _Health] = WeakValueDictionary()
+"""Of the GPUs that Devices are open on, by their index."""
+_HEALTH_LOCK = Lock()
 
 
 class Device(Closing):
@@ -27,7 +52,7 @@ class Device(Closing):
     first, then lets go of the context. Several Devices of one GPU share the context, which ends with the last user.
 
     index: which GPU, as CUDA counts them. name: of the GPU.
-    lost: it stopped working: nothing is freed any more but all of it, by the end of the context.
+    lost: it stopped working, for all its Devices: nothing is freed any more but all of it, by the end of the context.
     compute_capability: (8, 9) for 8.9. driver: what cuDriverGetVersion says, 13000 for CUDA 13.0.
 
     Thread-safe. A Device that is dropped without being closed is closed when it is collected or the process ends. In a
@@ -41,7 +66,6 @@ class Device(Closing):
         DeviceError for no driver, one that is too old, or a GPU that cannot be used.
         """
         self._context: Any = None
-        self.lost = False
         driver = pycuda_driver()
         bindings()
         check_process()
@@ -59,6 +83,8 @@ class Device(Closing):
             self.compute_capability: tuple[int, int] = device.compute_capability()
             self.driver: int = driver.get_driver_version()
             self._context = device.retain_primary_context()
+            with _HEALTH_LOCK:
+                self._health = _HEALTH.setdefault(index, _Health())
         except driver.Error as error:
             raise translate(error) from error
         self._at_exit = partial(_close, weakref.ref(self))
@@ -77,6 +103,10 @@ class Device(Closing):
         """The CUcontext, for other libraries. Raises DeviceError when the device was closed."""
         with self._current:
             return int(self._context.handle)
+
+    @property
+    def lost(self) -> bool:
+        return self._health.lost
 
     def memory(self) -> tuple[int, int]:
         """Bytes of the GPU's memory: free, total."""
@@ -118,6 +148,7 @@ class Device(Closing):
         self._current.popped()
         self._context.detach()
         self._context = None
+        self._health = _Health(self._health.lost)  # who opens the GPU anew may find it well
         self._owned.clear()
         atexit.unregister(self._at_exit)
 
@@ -139,7 +170,7 @@ class Current:
             try:
                 context.push()
             except pycuda_driver().Error as error:
-                raise translate(error) from error
+                raise self._told(error) from error
             self._thread.context = context
         self._thread.depth = depth + 1
 
@@ -147,22 +178,41 @@ class Current:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.depth -= 1
+        failed = None
         if self._thread.depth == 0 and self._thread.context is not None:
-            self._pop(self._thread.context)
+            failed = self._pop(self._thread.context)
         if error is not None and is_foreign(error):
-            self._device.lost |= is_lost(error)
-            raise translate(error) from error
+            raise self._told(error) from error
+        if error is None and failed is not None:
+            raise self._told(failed) from failed
 
     def popped(self) -> None:
         """This thread's context is off the stack already."""
         self._thread.context = None
 
-    @staticmethod
-    def _pop(context: Any) -> None:
+    def _told(self, error: BaseException) -> DeviceError:
+        self._device._health.lost |= is_lost(error)
+        return translate(error)
+
+    def _pop(self, context: Any) -> BaseException | None:
+        """Take the context off the thread's stack; returns what left the stack another than it was before the block.
+
+        PyCUDA aborts the process when a thread ends with a context on its stack.
+        """
+        for _ in range(2):
+            try:
+                context.pop()
+                return None
+            except pycuda_driver().Error as error:
+                if failed_call(error) == "cuCtxPushCurrent":  # of another device's below it: this one is off
+                    return error
+        # Such a failure took this one off CUDA's stack, but not off PyCUDA's.
         try:
+            call("cuCtxPushCurrent", context.handle)
             context.pop()
-        except pycuda_driver().Error:
-            context.pop()  # PyCUDA aborts the process when a thread ends with a context on its stack
+        except (CallError, pycuda_driver().Error) as error:
+            return error
+        return None
 
 
 def _close(device: weakref.ref[Device]) -> None:

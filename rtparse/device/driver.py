@@ -106,6 +106,11 @@ def is_lost(error: BaseException) -> bool:
     return not _lacks_function(error) and _parts(error)[2] in LOST
 
 
+def failed_call(error: BaseException) -> str:
+    """The name of the function that failed."""
+    return _parts(error)[0]
+
+
 def translate(error: BaseException) -> DeviceError:
     """The error for a failed call of PyCUDA or cuda.bindings."""
     if _lacks_function(error):

@@ -37,7 +37,8 @@ class Owned(Closing):
                 with self.device.current():
                     self._free()
             except DeviceError as error:
-                _log.warning("%s was not freed: %s", type(self).__name__, error)
+                # A handler may keep what it is given: not the error, whose traceback holds the device.
+                _log.warning("%s was not freed: %s", type(self).__name__, str(error))
                 return
             self._freed = True
             self.device.disown(self)

@@ -127,6 +127,8 @@ class EngineInspector:
 
 
 class IExecutionContext:
+    _device: Device | None = None
+
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
         self._device = Device(int(call("cuCtxGetDevice")))  # as the library does
@@ -175,7 +177,8 @@ class IExecutionContext:
 
     def __del__(self) -> None:
         freed.append("context")
-        self._device.close()
+        if self._device is not None:
+            self._device.close()
 
 
 class _Handle:

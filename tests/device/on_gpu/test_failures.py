@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from forking import in_a_fork
 
 from rtparse.device import Device, DeviceBuffer, Event, Graph, HostBuffer, Stream
 from rtparse.errors import DeviceError, DeviceMemoryError, UsageError
@@ -192,22 +192,6 @@ def test_a_forked_process_is_told_and_leaves_the_gpu_alone(averaging: Averaging)
     averaging.enqueue()
     averaging.stream.synchronize()
     assert (averaging.result.array == 4).all()
-
-
-def in_a_fork(use: Callable[[], object]) -> tuple[str, int]:
-    """What a forked process says of it, and how it ends; one that waits for ever is ended."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)
-        try:
-            use()
-        except DeviceError as error:
-            os.write(write, str(error).encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        return pipe.read(), os.waitpid(child, 0)[1]
 
 
 def test_a_forked_process_waits_for_no_lock_of_threads_that_it_lacks(averaging: Averaging) -> None:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
-import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pytest
+from halving import logits_of
+from halving_plans import PROFILES
 from numpy.typing import NDArray
 
 from rtparse import Parser
-from rtparse.cli import main
 from rtparse.engines import open_engine
-from rtparse.engines.fake import FakeEngine
 from rtparse.engines.flavours import FLAVOURS, Flavour
 from rtparse.engines.plan import describe_layers
 from rtparse.engines.tensorrt import TensorRTEngine
-from rtparse.errors import DeviceError, DeviceMemoryError, EngineError, RtparseError, UsageError
+from rtparse.errors import DeviceMemoryError, EngineError, RtparseError
 from rtparse.metadata import ModelMetadata
 from rtparse.preprocess import Letterbox
 from rtparse.sidecar import Build, Profile, Sidecar, Target, this_os, write_plan
@@ -33,56 +28,11 @@ from rtparse.sidecar import Build, Profile, Sidecar, Target, this_os, write_plan
 if TYPE_CHECKING:
     from standin_driver import StandIn
 
-PROFILES = {(64, 96): (1, 2, 4), (64, 64): (2, 2, 2)}
-"""Sizes, and fewest, usual and most pictures."""
-
-WritePlan = Callable[..., Path]
-
-
-@pytest.fixture
-def flavour(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Flavour:
-    import standin_tensorrt
-
-    standin_tensorrt.freed.clear()
-    made = Flavour("standin", "standin_tensorrt", "tensorrt", (10, 13), True, True, False)
-    monkeypatch.setitem(FLAVOURS, "standin", made)
-    return made
-
-
-@pytest.fixture
-def write(flavour: Flavour, tmp_path: Path) -> WritePlan:
-    """write(dtype="float32", built=TARGET, ...) -> a plan of the stand-in's network, with its sidecar."""
-
-    def write(built: Target | None = None, **fields: Any) -> Path:
-        profiles = [[(count, 3, *size) for count in batch] for size, batch in PROFILES.items()]
-        content = json.dumps({"dtype": "float32", "profiles": profiles, **fields}).encode()
-        if "content" in fields:
-            content = fields["content"].encode()
-        sidecar = Sidecar(
-            metadata=ModelMetadata(name="halves", size_hw=(64, 96)),
-            target=built or Target("standin", "11.0.0", this_os(), "stand-in", "8.9"),
-            build=Build("rtparse export --to model.plan"),
-            profiles=tuple(Profile(size, batch) for size, batch in PROFILES.items()),
-            tensors=(),
-            plan_bytes=len(content),
-            plan_sha256=hashlib.sha256(content).hexdigest(),
-            onnx_sha256="",
-        )
-        path = tmp_path / "model.plan"
-        write_plan(path, content, sidecar)
-        return path
-
-    return write
+    from tests.device.on_gpu.conftest import WritePlan
 
 
 def batch(count: int, height: int = 64, width: int = 96) -> NDArray[np.float32]:
     return np.random.default_rng(count).normal(0, 1, (count, 3, height, width)).astype(np.float32)
-
-
-def expected(given: NDArray[np.float32]) -> NDArray[np.float32]:
-    from halving import logits_of
-
-    return logits_of(given)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +65,7 @@ def test_logits_are_the_networks(
         for _ in range(3):  # at first without a graph
             found = engine.infer(given)
             assert found.dtype == np.float32
-            np.testing.assert_allclose(found, expected(given), atol=tolerance)
+            np.testing.assert_allclose(found, logits_of(given), atol=tolerance)
             given = given + 1
 
 
@@ -123,14 +73,14 @@ def test_logits_belong_to_the_caller(write: WritePlan) -> None:
     with open_engine(write()) as engine:
         first = engine.infer(batch(1))
         engine.infer(batch(1) + 1)
-        np.testing.assert_allclose(first, expected(batch(1)), atol=1e-6)
+        np.testing.assert_allclose(first, logits_of(batch(1)), atol=1e-6)
         first[:] = 0
 
 
 def test_threads_take_turns(write: WritePlan) -> None:
     with open_engine(write()) as engine, ThreadPoolExecutor(4) as pool:
         given = [batch(1 + index % 4, *list(PROFILES)[index % 2]) for index in range(16)]
-        for found, wanted in zip(pool.map(engine.infer, given), map(expected, given), strict=True):
+        for found, wanted in zip(pool.map(engine.infer, given), map(logits_of, given), strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
@@ -150,7 +100,7 @@ def test_without_graphs_it_runs_as_well(write: WritePlan, standin: StandIn) -> N
     with open_engine(write()) as engine:
         standin.fail("cuGraphInstantiateWithFlags", code=801)
         for _ in range(3):
-            np.testing.assert_allclose(engine.infer(batch(4)), expected(batch(4)), atol=1e-6)
+            np.testing.assert_allclose(engine.infer(batch(4)), logits_of(batch(4)), atol=1e-6)
         assert standin.counts()["failed"] == 1
         assert "calls:cuGraphLaunch" not in standin.counts()
 
@@ -161,7 +111,7 @@ def test_a_library_that_records_its_own_graphs_is_left_to_it(
     monkeypatch.setitem(FLAVOURS, "standin", replace(flavour, portable=True))
     with open_engine(write()) as engine:
         for count in (1, 2, 1, 2):
-            np.testing.assert_allclose(engine.infer(batch(count)), expected(batch(count)), atol=1e-6)
+            np.testing.assert_allclose(engine.infer(batch(count)), logits_of(batch(count)), atol=1e-6)
     assert "calls:cuStreamBeginCapture" not in standin.counts()
 
 
@@ -241,192 +191,8 @@ def test_half_the_batch_is_tried_where_memory_is_short(
     for _ in range(2):  # PyCUDA collects garbage and tries once more by itself
         standin.fail("cuMemAlloc", last, code=2)
     with open_engine(path) as engine:
-        np.testing.assert_allclose(engine.infer(batch(9)), expected(batch(9)), atol=1e-6)
+        np.testing.assert_allclose(engine.infer(batch(9)), logits_of(batch(9)), atol=1e-6)
     assert "batches are halved: the GPU has no" in caplog.text
-
-
-def cpu() -> FakeEngine:
-    """The stand-in's network on the CPU."""
-    return FakeEngine(expected, metadata=ModelMetadata(size_hw=(64, 96)), sizes=((64, 96),))
-
-
-def test_a_parser_parses_with_it(write: WritePlan) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
-    with Parser(write()) as parser, Parser(cpu()) as other:
-        labels = parser(image).labels
-        np.testing.assert_array_equal(labels, other(image).labels)
-        assert len(np.unique(labels)) > 3
-
-
-@pytest.mark.parametrize("options", [{}, {"smooth": 0.5}, {"roi": (41, 20, 101, 90)}], ids=str)
-def test_a_parsers_streams_take_the_way_of_the_gpu(
-    write: WritePlan, standin: StandIn, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
-) -> None:
-    from standin_driver import compile_twin
-
-    way = partialmethod(TensorRTEngine.frame_path, compiler=compile_twin)
-    monkeypatch.setattr(TensorRTEngine, "frame_path", way)
-    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(6)]
-    with Parser(write(), **options) as parser, Parser(cpu(), **options) as other:
-        for given in (images, [iter(images[:3]), iter(images[3:])]):
-            sources = [images] if given is images else [images[:3], images[3:]]
-            expected = [[each.labels for each in other.stream(source)] for source in sources]
-            for parsing in parser.stream(given):
-                labels = expected[parsing.frame.source][parsing.frame.index]
-                assert (parsing.labels == labels).mean() > 0.9995
-        assert standin.counts()["calls:cuEventSynchronize"]
-
-
-def test_a_stream_that_follows_takes_the_way_over_the_host(write: WritePlan) -> None:
-    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(6)]
-    with Parser(write(), follow=True) as parser, Parser(cpu(), follow=True) as other:
-        for one, expected in zip(parser.stream(images), other.stream(images), strict=True):
-            np.testing.assert_array_equal(one.labels, expected.labels)
-
-
-@pytest.fixture
-def two_gpus(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    from standin_driver import compile_twin
-
-    monkeypatch.setenv("STANDIN_DEVICES", "2")
-    monkeypatch.setattr(TensorRTEngine, "frame_path", partialmethod(TensorRTEngine.frame_path, compiler=compile_twin))
-
-
-@pytest.fixture
-def opened(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The GPU and the depth of each way of frames that was opened."""
-    opened, way = [], TensorRTEngine.frame_path
-
-    def counted(engine: TensorRTEngine, *given: Any, **options: Any) -> Any:
-        opened.append((engine._device.index, options["depth"]))
-        return way(engine, *given, **options)
-
-    monkeypatch.setattr(TensorRTEngine, "frame_path", counted)
-    return opened
-
-
-@pytest.mark.parametrize("latency", [False, True])
-def test_gpus_share_the_sources_of_a_stream(write: WritePlan, opened: list[tuple[int, int]], latency: bool) -> None:
-    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(9)]
-    sources = [images[:4], images[4:6], images[6:]]
-    with Parser(write(), device=[1, 0], smooth=0.5, latency=latency) as parser, Parser(cpu(), smooth=0.5) as other:
-        expected = [[each.labels for each in other.stream(source)] for source in sources]
-        seen: list[list[int]] = [[], [], []]
-        for parsing in parser.stream([iter(source) for source in sources]):
-            number, index = parsing.frame.source, parsing.frame.index
-            assert (parsing.labels == expected[number][index]).mean() > 0.9995
-            seen[number].append(index)
-        assert seen == [[0, 1, 2, 3], [0, 1], [0, 1, 2]]
-        assert sorted(opened) == [(0, 1 if latency else 3), (1, 1 if latency else 3)]
-        np.testing.assert_array_equal(parser(images[0]).labels, other(images[0]).labels)
-
-
-@pytest.mark.parametrize(
-    ("device", "message"),
-    [
-        (2, r"there is no GPU 2; choose from: 0 \(stand-in\), 1 \(stand-in\)"),
-        (-1, "there is no GPU -1"),
-        ([0, 2], "there is no GPU 2"),  # the first is freed
-        ([1, 1], "got GPUs 1, 1; name each once"),
-    ],
-)
-def test_a_gpu_that_is_not_there_is_wrong_use(write: WritePlan, two_gpus: None, device: Any, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        Parser(write(), device=device)
-
-
-@pytest.fixture
-def rtparse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """The command line in this process; its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr("sys.argv", ["rtparse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0)
-
-    return run
-
-
-def test_the_command_takes_gpus_and_tells_which_there_are(
-    write: WritePlan,
-    two_gpus: None,
-    tmp_path: Path,
-    rtparse: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folders = [tmp_path / name for name in ("first", "second")]
-    for folder in folders:
-        folder.mkdir()
-        for index in range(3):
-            cv2.imwrite(str(folder / f"{index}.png"), np.random.default_rng(index).integers(0, 255, (128, 192, 3)))
-    engine = ("--engine", write())
-    assert rtparse("video", *folders, *engine, "--device", "0,5") == 2
-    assert "there is no GPU 5; choose from: 0 (stand-in), 1 (stand-in)" in capsys.readouterr().err
-    assert rtparse("video", *folders, *engine, "--device", "first") == 2
-    assert "'first' is no list of GPUs" in capsys.readouterr().err
-    assert rtparse("video", *folders, *engine, "--device", "0,1", "--latency") == 0
-    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["first.parsed.mp4", "second.parsed.mp4"]
-
-
-@pytest.mark.parametrize(
-    ("options", "depth"),
-    [
-        ([], 1),
-        (["--keep-all"], 3),  # nothing may be dropped: the most frames a second
-        (["--keep-all", "--latency"], 1),
-    ],
-    ids=str,
-)
-def test_live_takes_a_gpu_and_the_lowest_latency(
-    write: WritePlan,
-    opened: list[tuple[int, int]],
-    tmp_path: Path,
-    rtparse: Callable[..., int],
-    monkeypatch: pytest.MonkeyPatch,
-    options: list[str],
-    depth: int,
-) -> None:
-    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(4)]
-    (tmp_path / "raw").write_bytes(b"".join(image.tobytes() for image in images))
-    with (tmp_path / "raw").open() as raw:
-        monkeypatch.setattr("sys.stdin", raw)
-        live = ("live", "--stdin", "192x128:bgr24", "--engine", write(), "--jsonl", tmp_path / "told.jsonl")
-        assert rtparse(*live, "--device", "1", *options) == 0
-    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
-    assert told
-    if "--keep-all" in options:
-        assert [line["index"] for line in told] == [0, 1, 2, 3]
-    assert opened == [(1, depth)]
-
-
-def test_two_parsers_and_several_threads_share_the_gpu(write: WritePlan) -> None:
-    images = [np.random.default_rng(seed).integers(0, 255, (128, 192, 3), np.uint8) for seed in range(8)]
-    with Parser(write()) as first, Parser(write()) as second, Parser(cpu()) as other, ThreadPoolExecutor(4) as pool:
-        expected = [other(image).labels for image in images]
-        for parser in (first, second):
-            for parsing, labels in zip(pool.map(parser, images), expected, strict=True):
-                np.testing.assert_array_equal(parsing.labels, labels)
-
-
-def test_a_forked_parser_says_so(write: WritePlan) -> None:
-    image = np.zeros((64, 96, 3), np.uint8)
-    with Parser(write()) as parser:
-        parser(image)
-        read, write_end = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                parser(image)
-            except DeviceError as error:
-                os.write(write_end, str(error).encode())
-            parser.close()
-            os._exit(0)
-        os.close(write_end)
-        with os.fdopen(read) as pipe:
-            assert "forked after CUDA had started" in pipe.read()
-        assert os.waitpid(child, 0)[1] == 0
-        parser(image)
 
 
 def test_frames_take_the_way_of_the_gpu(write: WritePlan, standin: StandIn) -> None:
