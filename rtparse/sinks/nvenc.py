@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ _IDR = 3
 """PyNvVideoCodec's picture_type of pictures at which a video can be joined."""
 _SETTINGS = {"preset": "P4", "tuning_info": "high_quality", "rc": "vbr", "cq": "23", "bf": "0", "gop": "250"}
 """As for libx264 no B-frames: packets come in the order of the pictures."""
+_TAGS = "{}_metadata=video_full_range_flag=0:colour_primaries=1:transfer_characteristics=1:matrix_coefficients={}"
+_BT709, _BT601 = 1, 6
 _MOST_H264 = 4096
 """The longest side that NVENC encodes as H.264; larger pictures become HEVC."""
 
@@ -245,14 +248,18 @@ class NvencEncoder(Closing):
                 codec=codec,
                 gpu_id=gpu,
                 fps=f"{float(fps):.2f}",
-                colorspace="bt709" if is_high_definition((width, height)) else "bt601",
                 cudacontext=canvas.device.handle,
                 cudastream=canvas.stream.handle,
                 **_SETTINGS,
             )
             parameters = bytes(self._encoder.GetSequenceParams())
-        # FFmpeg's own reading of the parameter sets describes the stream to the muxer.
+        # PyNvVideoCodec tags colours as of full range, or not at all: FFmpeg does it instead, in what describes the
+        # stream to the muxer and in the packets.
+        tags = _TAGS.format(codec, _BT709 if is_high_definition((width, height)) else _BT601)
         with av.open(io.BytesIO(parameters), "r", format=codec) as read:
+            self._tag = BitStreamFilterContext(tags, read.streams.video[0])
+            tagged = b"".join(map(bytes, self._tag.filter(av.Packet(parameters))))
+        with av.open(io.BytesIO(tagged), "r", format=codec) as read:
             stream = output.add_stream_from_template(read.streams.video[0], width=width, height=height)
         self._stream: VideoStream = stream
         self._stream.time_base = tick
@@ -283,7 +290,7 @@ class NvencEncoder(Closing):
         # A packet waits here until it is known how long its picture shows.
         while self._packets and len(self._ticks) > 1:
             given, pts = self._packets.popleft(), self._ticks.popleft()
-            packet = av.Packet(bytes(given["data"]))
+            (packet,) = self._tag.filter(av.Packet(bytes(given["data"])))
             packet.pts = packet.dts = pts
             packet.duration = self._ticks[0] - pts
             packet.time_base = self._tick

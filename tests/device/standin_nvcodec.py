@@ -191,7 +191,7 @@ def surface_of(frame: av.VideoFrame) -> NDArray[Any]:
     return np.ascontiguousarray(np.concatenate([planes[:height], chroma]) << (16 - bits if bits > 8 else 0))
 
 
-SETTINGS = {"codec", "gpu_id", "fps", "colorspace", "preset", "tuning_info", "rc", "cq", "bf", "gop"}
+SETTINGS = {"codec", "gpu_id", "fps", "preset", "tuning_info", "rc", "cq", "bf", "gop"}
 
 
 def CreateEncoder(width: int, height: int, fmt: str, usecpuinputbuffer: bool, **settings: Any) -> PyNvEncoder:  # noqa: N802
@@ -214,8 +214,6 @@ class PyNvEncoder:
         self._context = av.CodecContext.create({"h264": "libx264", "hevc": "libx265"}[settings["codec"]], "w")
         self._context.width, self._context.height, self._context.pix_fmt = width, height, "yuv420p"
         self._context.time_base, self._context.framerate = Fraction(1, 1000), Fraction(settings["fps"])
-        self._context.colorspace = {"bt709": 1, "bt601": 6}[settings["colorspace"]]
-        self._context.color_range = 1
         self._context.options = {"bf": "0", "crf": "1", "preset": "ultrafast", "tune": "zerolatency"}
         self._context.flags |= Flags.global_header
         self._context.open()
