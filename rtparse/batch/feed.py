@@ -14,8 +14,8 @@ from rtparse.closing import Closing
 
 AHEAD = 2000
 """Pieces of work that wait on the driver at most."""
-CLOSE_SECONDS = 60.0
-"""For Ray Data to give out what it is at, on a machine that is very busy."""
+CLOSE_SECONDS = 5.0
+"""For Ray Data to give out what it is at: nothing else ends its iteration."""
 _BLOCKS = 200
 _BLOCK_VIDEOS = (8, 64)
 """Videos that one task looks at: few, so that the first parts are known soon; more in a run of many thousands."""
@@ -49,7 +49,7 @@ class Feed(Closing):
         return not self._thread.is_alive() and self._queue.empty() and self._error is None
 
     def close(self) -> None:
-        """Give out no more, and end the thread: within Ray while Ray shuts down it would crash the process."""
+        """Give out no more. A thread that Ray Data holds for longer ends with the connection."""
         self._closed.set()
         self._thread.join(CLOSE_SECONDS)
 

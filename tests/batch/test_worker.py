@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,10 +23,11 @@ from rtparse.batch.join import join
 from rtparse.batch.models import Model
 from rtparse.batch.plan import Cutting
 from rtparse.batch.store import Store
-from rtparse.batch.worker import Setup, Worker, parts_folder
+from rtparse.batch.worker import Outcome, Setup, Worker, parts_folder
 from rtparse.errors import RtparseError, SourceError
+from rtparse.sources.video import VideoSource
 
-from .conftest import read_labels
+from .conftest import eventually, read_labels
 
 Single = Callable[..., list[NDArray[np.uint8]]]
 
@@ -139,6 +143,91 @@ def test_sound_is_joined_too(
         assert sum(1 for _ in joined.decode(video=0)) == 100
         assert joined.streams.audio[0].duration == given.streams.audio[0].duration
         assert abs(joined.duration - given.duration) < 100_000  # microseconds
+
+
+@pytest.fixture
+def make_local(tmp_path: Path, model: Model) -> Callable[..., Worker]:
+    def make(**options: object) -> Worker:
+        chosen = Options(model.network.sha256, backend="onnxruntime", **options)  # type: ignore[arg-type]
+        return Worker(Setup(Store(str(tmp_path / "out")), chosen, cpus=1), model)
+
+    return make
+
+
+def test_smoothing_warms_up_across_cuts(
+    make_local: Callable[..., Worker], cut_clips: Callable[..., list[Path]], single: Single, tmp_path: Path
+) -> None:
+    (clip,) = cut_clips(1, frames=100)
+    (video,) = find_videos([str(clip)])
+    worker = make_local(smooth=0.8)
+    works = Cutting(1, 0.8).works(video)
+    assert len(works) > 2
+    assert all(worker.run(work).record.whole for work in works)
+    join(worker._setup.store, worker._setup.options, works)
+    labels, expected = read_labels(tmp_path / "out" / video.name / "labels.mkv"), single(clip, 0.8)
+    assert len(labels) == len(expected)
+    # The stated tolerance: the past before the warm-up weighs 1e-4.
+    assert np.mean(np.array(labels) != np.array(expected)) <= 1e-4
+    assert np.mean(np.array(labels) != np.array(single(clip))) > 1e-3, "without smoothing it is another result"
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "parts"),
+    [
+        # pictures at uneven times
+        ("uneven.mkv", {"times": [Fraction(n * n + 3 * n, 60) for n in range(40)], "options": {"g": "5"}}, True),
+        # a phone held upright
+        ("upright.mp4", {"frames": 60, "rotation": (90, False, False), "options": {"g": "10"}}, True),
+        # B-frames, whose packets are not in the order of time
+        ("reordered.mp4", {"frames": 60, "options": {"g": "10", "bf": "3"}}, True),
+        # one keyframe only: nowhere to cut
+        ("one-keyframe.mp4", {"frames": 60, "options": {"g": "1000"}}, False),
+        ("one-frame.mp4", {"frames": 1}, False),
+    ],
+)
+def test_parts_are_the_whole_of_odd_videos(
+    make_local: Callable[..., Worker],
+    make_clip: Callable[..., Path],
+    single: Single,
+    tmp_path: Path,
+    name: str,
+    clip: dict[str, Any],
+    parts: bool,
+) -> None:
+    path = make_clip(name, **clip)
+    (video,) = find_videos([str(path)])
+    worker = make_local(keep=("labels", "overlay", "stats"))
+    works = Cutting(0.5).works(video)
+    assert (len(works) > 1) == parts
+    records = [worker.run(work).record for work in works]
+    assert [record.error for record in records] == [""] * len(works)
+    record = join(worker._setup.store, worker._setup.options, works) if parts else records[0]
+    expected, out = single(path), tmp_path / "out" / video.name
+    np.testing.assert_array_equal(read_labels(out / "labels.mkv"), expected)
+    assert (record.frames, record.height, record.width) == (len(expected), *expected[0].shape)
+    with VideoSource(path) as source:
+        times = [frame.pts for frame in source]
+    np.testing.assert_array_equal(pq.read_table(out / "parts.parquet").column("pts"), times)
+    for file in ("labels.mkv", "overlay.mp4"):
+        with av.open(str(out / file)) as opened:
+            seen = [float(frame.pts * frame.time_base) for frame in opened.decode(video=0)]
+        np.testing.assert_allclose(seen, times, atol=6e-4)
+
+
+def test_a_worker_that_is_stopped_leaves_nothing(
+    make_local: Callable[..., Worker], cut_clips: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    (clip,) = cut_clips(1, frames=400)
+    (video,) = find_videos([str(clip)])
+    worker = make_local()
+    outcomes: list[Outcome] = []
+    run = threading.Thread(target=lambda: outcomes.append(worker.run(Work(video))))
+    run.start()
+    eventually(lambda: worker.progress().frames > 3)
+    worker.stop()
+    run.join()
+    assert outcomes[0].record.status == FAILED
+    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
 
 
 def test_wrong_keys_are_one_line(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
