@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock, RLock, local
@@ -23,10 +23,11 @@ from rtparse.device.driver import (
     forked,
     is_foreign,
     is_lost,
+    out_of_memory,
     pycuda_driver,
     translate,
 )
-from rtparse.errors import DeviceError, UsageError
+from rtparse.errors import DeviceError, DeviceMemoryError, UsageError
 
 _LEFT: list[object] = []
 """What a forked process must not free: it would call the driver of its parent."""
@@ -192,26 +193,33 @@ class Current:
 
     def _told(self, error: BaseException) -> DeviceError:
         self._device._health.lost |= is_lost(error)
-        return translate(error)
+        told = translate(error)
+        if isinstance(told, DeviceMemoryError):
+            with suppress(DeviceError):
+                return out_of_memory(failed_call(error), *self._device.memory())
+        return told
 
     def _pop(self, context: Any) -> BaseException | None:
         """Take the context off the thread's stack; returns what left the stack another than it was before the block.
 
         PyCUDA aborts the process when a thread ends with a context on its stack.
         """
+        failed: BaseException
         for _ in range(2):
             try:
                 context.pop()
                 return None
             except pycuda_driver().Error as error:
-                if failed_call(error) == "cuCtxPushCurrent":  # of another device's below it: this one is off
-                    return error
+                failed = error
+                if failed_call(failed) == "cuCtxPushCurrent":  # of another device's below it: this one is off
+                    return failed
         # Such a failure took this one off CUDA's stack, but not off PyCUDA's.
         try:
             call("cuCtxPushCurrent", context.handle)
             context.pop()
         except (CallError, pycuda_driver().Error) as error:
-            return error
+            failed = error
+            return failed
         return None
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from typing import Any
+from warnings import catch_warnings
 
 from rtparse.errors import DeviceError, DeviceMemoryError, MissingDependencyError
 
 BUILD_PYCUDA = (
-    "PyCUDA has no wheels and is built by that command: it needs g++, the CUDA toolkit's nvcc on PATH, and python3-dev"
+    "PyCUDA has no wheels: that command builds it, with g++, Python's headers and the CUDA toolkit's nvcc; before it, "
+    "run: sudo apt-get install g++ python3-dev && export PATH=/usr/local/cuda/bin:$PATH"
 )
+
+REBUILD_PYCUDA = "pip install --force-reinstall --no-deps --no-cache-dir pycuda"
+"""pip keeps what it has built: without --no-cache-dir it would install the same once more."""
 
 LOST = {46, 214, 220, 226, 409, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 999}
 """CUresult codes after which nothing works any more in the process: the GPU was lost, or a kernel broke the context."""
@@ -42,7 +48,8 @@ def pycuda_driver() -> Any:
     """
     global _started_by
     try:
-        import pycuda.driver as driver  # type: ignore[import-not-found,unused-ignore]
+        with catch_warnings(action="ignore"):  # what PyCUDA warns of it raises as well
+            import pycuda.driver as driver  # type: ignore[import-not-found,unused-ignore]
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("pycuda"):
             raise MissingDependencyError("pycuda", "tensorrt", BUILD_PYCUDA) from error
@@ -58,7 +65,7 @@ def pycuda_driver() -> Any:
         raise DeviceError(
             f"the NVIDIA driver offers CUDA {offered // 1000}.{offered % 1000 // 10}, PyCUDA was built for "
             f"{built_for[0]}.{built_for[1]}",
-            "update the driver",
+            f"update the driver, or build PyCUDA with an older toolkit: {REBUILD_PYCUDA}",
         )
     _started_by = os.getpid()
     return driver
@@ -131,10 +138,11 @@ def translate(error: BaseException) -> DeviceError:
     return DeviceError(f"{name} failed on the GPU: {text}")
 
 
-def out_of_memory(asked: int, free: int, total: int) -> DeviceMemoryError:
-    """asked, free, total: bytes of the GPU."""
+def out_of_memory(asked: int | str, free: int, total: int) -> DeviceMemoryError:
+    """asked: bytes, or the name of what asked for some. free, total: bytes of the GPU."""
+    wanted = f"memory left for {asked}" if isinstance(asked, str) else f"{_mib(asked)} left"
     return DeviceMemoryError(
-        f"the GPU has no {_mib(asked)} left: {_mib(free)} of {_mib(total)} are free", "use a smaller size or batch"
+        f"the GPU has no {wanted}: {_mib(free)} of {_mib(total)} are free", "use a smaller size or batch"
     )
 
 
@@ -152,17 +160,20 @@ def _mib(size: int) -> str:
 
 def _no_driver(text: str) -> DeviceError:
     if "undefined symbol" in text:
-        return DeviceError(f"the NVIDIA driver is older than the CUDA that PyCUDA was built for ({text})", "update it")
+        return DeviceError(
+            f"the NVIDIA driver is older than the CUDA that PyCUDA was built for ({text})",
+            f"update it, or build PyCUDA with an older toolkit: {REBUILD_PYCUDA}",
+        )
     if "libcuda" in text:
         return DeviceError(
             "CUDA was not found: there is no libcuda.so.1", "install the NVIDIA driver, then check with nvidia-smi"
         )
-    return DeviceError(f"PyCUDA cannot be loaded ({text})", "build it anew: pip install --force-reinstall pycuda")
+    return DeviceError(f"PyCUDA cannot be loaded ({text})", f"build it anew: {REBUILD_PYCUDA}")
 
 
 def _lacks_function(error: BaseException) -> bool:
     """cuda.bindings found no such function in the driver."""
-    return isinstance(error, RuntimeError) and "Function" in str(error) and "not found" in str(error)
+    return isinstance(error, RuntimeError) and re.search("function .+ not found", str(error), re.IGNORECASE) is not None
 
 
 @cache

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -90,6 +91,20 @@ def test_memory_that_is_not_there_is_told_with_the_amounts(standin: StandIn, dev
     DeviceBuffer(device, (3, 2**28), np.uint8)
 
 
+def test_memory_that_is_not_there_for_something_else_is_told_too(standin: StandIn, device: Device) -> None:
+    standin.fail("cuStreamCreate", code=2)
+    with pytest.raises(
+        DeviceMemoryError, match=r"the GPU has no memory left for cuStreamCreate: 1024\.0 MiB of 1024\.0 MiB are free"
+    ):
+        Stream(device)
+    standin.fail("cuGraphInstantiateWithFlags", code=2)
+    with (
+        Stream(device) as stream,
+        pytest.raises(DeviceMemoryError, match=r"for cuGraphInstantiate: 1024\.0 MiB of 1024\.0 MiB are free"),
+    ):
+        Graph(stream, lambda: None)
+
+
 def test_memory_that_cannot_be_locked_is_told(standin: StandIn, device: Device) -> None:
     standin.fail("cuMemHostAlloc", code=2)
     with pytest.raises(DeviceMemoryError, match=r"cannot page-lock 2\.0 MiB of memory; close other programs"):
@@ -132,10 +147,11 @@ def test_a_gpu_that_is_not_there_is_wrong_use(standin: StandIn) -> None:
 
 
 OPEN = """
-from rtparse.device import Device
+from rtparse.device import Device, Graph, Stream
 from rtparse.errors import RtparseError
 try:
-    Device()
+    with Device() as device, Stream(device) as stream:
+        Graph(stream, lambda: None)
 except RtparseError as error:
     print(type(error).__name__, error)
 """
@@ -146,14 +162,25 @@ except RtparseError as error:
     [
         ({"LD_LIBRARY_PATH": ""}, "", "DeviceError CUDA was not found: there is no libcuda.so.1; install the NVIDIA"),
         ({"STANDIN_DRIVER": "12040"}, "", "DeviceError the NVIDIA driver offers CUDA 12.4, PyCUDA was built for 13."),
+        ({"STANDIN_LACKS": "cuStreamBeginCapture"}, "", "DeviceError the NVIDIA driver is too old (function"),
         ({"STANDIN_DEVICES": "0"}, "", "DeviceError CUDA found no GPU; check with nvidia-smi"),
         # PyCUDA as pip leaves it where its build was interrupted
         ({}, "sys.modules['pycuda._driver'] = None", "MissingDependencyError pycuda is not installed"),
-        ({}, "sys.modules['pycuda'] = None", 'run: pip install "rtparse[tensorrt]" (PyCUDA has no wheels'),
+        (
+            {},
+            "sys.modules['pycuda'] = None",
+            'run: pip install "rtparse[tensorrt]" (PyCUDA has no wheels: that command',
+        ),
+        ({}, "sys.modules['pycuda'] = None", "sudo apt-get install g++ python3-dev && export PATH=/usr/local/cuda/bin"),
         ({}, "sys.modules['cuda.bindings'] = None", "MissingDependencyError cuda-bindings is not installed"),
     ],
 )
 def test_what_is_missing_is_told(standin: StandIn, environment: dict[str, str], before: str, message: str) -> None:
+    assert message in said(environment, before)
+
+
+def said(environment: dict[str, str], before: str = "") -> str:
+    """By a process that wants to use the GPU."""
     ended = subprocess.run(
         [sys.executable, "-c", f"import sys\n{before}\n{OPEN}"],
         env=os.environ | environment,
@@ -161,8 +188,25 @@ def test_what_is_missing_is_told(standin: StandIn, environment: dict[str, str], 
         text=True,
         check=True,
     )
-    assert message in ended.stdout
     assert ended.stderr == ""
+    return ended.stdout
+
+
+def test_a_driver_that_is_older_than_pycudas_is_told(standin: StandIn, tmp_path: Path) -> None:
+    command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(tmp_path / "libcuda.so.1")]
+    subprocess.run(command, input='extern "C" int cuInit(unsigned) { return 0; }', text=True, check=True)
+    told = said({"LD_LIBRARY_PATH": str(tmp_path)})
+    assert "DeviceError the NVIDIA driver is older than the CUDA that PyCUDA was built for" in told
+    assert "undefined symbol" in told
+    assert "pip install --force-reinstall --no-deps --no-cache-dir pycuda" in told
+
+
+def test_a_pycuda_that_cannot_be_loaded_is_told(standin: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "pycuda").mkdir()
+    (tmp_path / "pycuda/__init__.py").touch()
+    (tmp_path / "pycuda/driver.py").write_text("raise ImportError('libboost.so: cannot open shared object file')")
+    told = said({"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])})
+    assert "PyCUDA cannot be loaded (libboost.so: cannot open shared object file); build it anew: pip install" in told
 
 
 def test_a_forked_process_is_told_and_leaves_the_gpu_alone(averaging: Averaging) -> None:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace standin {
@@ -217,6 +218,11 @@ CUresult cuGetProcAddress(const char *symbol, void **function, int, cuuint64_t,
         return dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
     }();
     *function = nullptr;
+    const char *lacking = std::getenv("STANDIN_LACKS");  // as an older driver lacks a function
+    if (lacking && std::strcmp(symbol, lacking) == 0) {
+        if (result) *result = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+        return CUDA_ERROR_NOT_FOUND;
+    }
     for (const char *version : {"_v4", "_v3", "_v2", ""}) {
         if (!*function) *function = dlsym(self, (std::string(symbol) + version).c_str());
     }
