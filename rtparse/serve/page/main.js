@@ -14,6 +14,7 @@ const tabs = [...document.querySelectorAll("[role=tab]")];
 let current = null;
 
 async function start() {
+  if (!window.DecompressionStream || !window.OffscreenCanvas) throw new Error("It needs a browser of 2023 or later.");
   const [{ classes }, limits, { sources }] = await Promise.all(
     ["api/classes", "api/limits", "api/sources"].map(async (path) => (await request(path)).json()),
   );
@@ -86,7 +87,7 @@ function takeFiles(take) {
 
 start().catch((error) => {
   if (error.status === 401) location.reload(); // to the page that asks for the token
-  document.getElementById("card-title").textContent = "No connection";
+  document.getElementById("card-title").textContent = "The page cannot be shown";
   document.getElementById("card-text").textContent = error.message;
   document.getElementById("card").hidden = false;
 });

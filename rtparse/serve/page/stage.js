@@ -40,6 +40,7 @@ export class Stage {
 
   /** Show a scene, with the next refresh of the screen; an older one that waits for it is never drawn. */
   show(scene, { steady = false } = {}) {
+    if (this.#scene?.picture !== scene.picture) this.#scene?.picture?.close?.(); // or bitmaps pile up until they are collected
     this.#scene = scene;
     if (steady || performance.now() > this.#counted + SHARES_MS) this.#count();
     this.hideCard();
