@@ -56,6 +56,9 @@ class Parser(Closing):
     Calling the parser and `batch` are thread-safe, and streams of one parser may run side by side; each stream belongs
     to the thread that iterates it. Everything returned belongs to the caller, with one exception: `parsing.frame.image`
     is the very array that was given to `parser(image)` when that needed no conversion.
+
+    Parsers on one GPU share its context with each other and with torch. In a process that is forked later, what would
+    use the GPU raises DeviceError, and closing does nothing: start processes with `spawn` where there is a GPU.
     """
 
     def __init__(

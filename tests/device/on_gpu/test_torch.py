@@ -27,6 +27,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_torch_goes_on_beside_a_parser_and_after_it(checkpoint: Path) -> None:
+    import torch
+
+    kept = torch.arange(1000, device="cuda")
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
+    with Parser(checkpoint, size=(64, 96)) as parser:
+        for parsing in parser.stream([image] * 5):
+            assert parsing.labels.shape == (128, 192)
+            kept += 1
+    assert torch.equal((kept * kept).cpu(), (torch.arange(1000) + 5) ** 2)
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_frames_through_torch_have_the_references_labels(checkpoint: Path, depth: int) -> None:
     from rtparse.engines.torch_cuda import TorchCudaEngine
