@@ -32,6 +32,9 @@ from rtparse.sources.live_open import open_live
 
 SAMPLES = 400
 SEGMENT_SECONDS = 60.0
+END_SECONDS = 150.0
+"""For the last frames, on a machine that is busy with other work."""
+NAMES = ("seconds", "rss_mib", "descriptors", "threads", "p50_ms", "p99_ms", "fps_out", "reconnects")
 
 
 def main(seconds: float, count: int, engine: str, folder: Path) -> None:
@@ -39,18 +42,18 @@ def main(seconds: float, count: int, engine: str, folder: Path) -> None:
     size, fps = ((640, 360), 15) if count == 1 else ((320, 192), 6)
     command = [sys.executable, __file__, "--feed", f"{size[0]}", f"{size[1]}", f"{fps}", *map(str, ports)]
     feeder = subprocess.Popen(command)
+    samples: dict[str, list[float]] = {name: [] for name in NAMES}
     try:
-        samples = _parse(seconds, ports, engine, folder)
+        _parse(seconds, ports, engine, folder, samples)
     finally:
         feeder.kill()
         feeder.wait()
-    (folder / "samples.json").write_text(json.dumps(samples))
-    _plot(samples, folder / "soak.png", f"{count} x {size[0]}x{size[1]} at {fps} FPS, {Path(engine).name}")
+        (folder / "samples.json").write_text(json.dumps(samples))
+        if samples["seconds"]:
+            _plot(samples, folder / "soak.png", f"{count} x {size[0]}x{size[1]} at {fps} FPS, {Path(engine).name}")
 
 
-def _parse(seconds: float, ports: list[int], engine: str, folder: Path) -> dict[str, list[float]]:
-    names = ("seconds", "rss_mib", "descriptors", "threads", "p50_ms", "p99_ms", "fps_out", "reconnects")
-    samples: dict[str, list[float]] = {name: [] for name in names}
+def _parse(seconds: float, ports: list[int], engine: str, folder: Path, samples: dict[str, list[float]]) -> None:
     with ExitStack() as opened:
         url = "udp://127.0.0.1:{}?fifo_size=4096&overrun_nonfatal=1"
         sources = [opened.enter_context(open_live(url.format(port), LiveOptions())) for port in ports]
@@ -73,12 +76,11 @@ def _parse(seconds: float, ports: list[int], engine: str, folder: Path) -> dict[
             time.sleep(max(0.1, seconds / SAMPLES))
         for source in sources:
             source.close()
-        work.join(30)
+        work.join(END_SECONDS)
         out.finish()
         failed = [state for state in out.states if state.error or state.lost]
         assert not work.is_alive(), "the stream did not end"
         assert not failed, failed
-    return samples
 
 
 def _work(parser: Parser, sources: list[LiveSource], out: Fanout) -> None:
