@@ -24,7 +24,7 @@ from rtparse.batch.manifest import FRAGMENTS, Manifest
 from rtparse.batch.run import Plan, View, run
 from rtparse.batch.store import WORK
 
-from .conftest import Nodes, read_labels
+from .conftest import Nodes, eventually, read_labels
 
 CLIPS = int(os.environ.get("RTPARSE_BATCH_CLIPS", "6"))
 KILLS = int(os.environ.get("RTPARSE_BATCH_KILLS", "1"))
@@ -182,6 +182,7 @@ def test_workers_with_and_without_a_gpu_share_the_work(
 ) -> None:
     # A node that says it has a GPU; Ray believes it. The network runs on its CPU, since no plan fits.
     node, stop = nodes.start(num_gpus=1), Event()
+    eventually(lambda: any(each["Alive"] and "GPU" in each["Resources"] for each in ray.nodes()))
     devices: set[str] = set()
 
     def ended(record: Any) -> None:
