@@ -38,6 +38,8 @@ BANDS = [CLASSES.index(name) for name in ("pants", "coat", "face", "background")
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 ORIGIN = "http://rtparse.test"
 TOKEN = "0123456789abcdef"
+PATIENCE = 60.0
+"""Seconds that a busy machine may take for anything."""
 
 Open = Callable[..., Any]
 
@@ -120,7 +122,7 @@ def visit(browser: Any) -> Iterator[Open]:
     def open_page(address: str, quiet: bool = True, **options: Any) -> Any:
         context = browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         if quiet:
             page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
@@ -128,6 +130,7 @@ def visit(browser: Any) -> Iterator[Open]:
         base = address.split("#")[0].rstrip("/")
         page.on("request", lambda asked: asked.url.startswith((base, "blob:")) or complaints.append(asked.url))
         page.goto(address)
+        page.wait_for_selector("[aria-selected=true], #login")  # its script has run
         return page
 
     yield open_page
@@ -145,7 +148,7 @@ def _pixels(page: Any) -> NDArray[np.uint8]:
 def _changes(page: Any, times: int = 3) -> None:
     """Wait until the picture has changed so many times."""
     seen = {page.evaluate(PICTURE)}
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while len(seen) <= times and time.monotonic() < deadline:
         page.wait_for_timeout(50)
         seen.add(page.evaluate(PICTURE))
@@ -320,11 +323,24 @@ def test_video_is_parsed_and_fetched(visit: Open, site: str, clip: Path, tmp_pat
     page.wait_for_function("() => document.getElementById('player').videoWidth === 160")
 
 
+def test_video_that_is_none_is_explained(visit: Open, site: str) -> None:
+    page = visit(f"{site}/#video")
+    page.set_input_files("#video-file", {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"no video" * 99})
+    page.wait_for_selector("#card-title:has-text('No preview')")
+    page.click("#video-parse")
+    page.wait_for_selector("#card[role=alert]:visible")
+    assert "a file that is no container of video" in page.locator("#card-text").text_content()
+    assert page.locator("#player").is_hidden()
+    page.click("#tab-image")
+    page.click("#tab-video")
+    assert page.locator("#card-title").text_content() == "This video was not parsed"
+
+
 def test_video_is_cancelled(visit: Open, serve: Open, clip: Path) -> None:
     go_on = threading.Event()
 
     def held(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return _bands(batch)
 
     with Parser(FakeEngine(held), size=(64, 112)) as parser:
@@ -385,7 +401,7 @@ def test_second_and_tenth_client_stay_live(visit: Open, serve: Open, banded: Par
     def watch(number: int) -> None:
         with connect(f"{url.replace('http', 'ws')}/live/sources/0") as socket:
             while not end.is_set():
-                if isinstance(socket.recv(timeout=15), bytes):
+                if isinstance(socket.recv(timeout=PATIENCE), bytes):
                     counts[number] += 1
                     socket.send("next")
 

@@ -50,7 +50,8 @@ export class CameraMode {
       this.#refuse(
         window.isSecureContext
           ? "This browser gives pages no camera."
-          : "Browsers give a camera only to pages over HTTPS or on localhost. Start the server with --cert and --key, and open its https:// address.",
+          : "Browsers give a camera only to pages over HTTPS or on localhost. " +
+              "Start the server with --cert and --key, and open its https:// address.",
       );
       return;
     }
@@ -112,7 +113,9 @@ export class CameraMode {
     const devices = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
     element("camera-choice").hidden = devices.length < 2;
     element("cameras").replaceChildren(
-      ...devices.map(({ deviceId, label }, i) => new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId === current)),
+      ...devices.map(({ deviceId, label }, i) => {
+        return new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId === current);
+      }),
     );
   }
 
@@ -180,7 +183,7 @@ export class CameraMode {
 }
 
 const REFUSALS = {
-  NotAllowedError: "The browser was told not to give this page a camera. Allow it in the browser's settings for this page.",
+  NotAllowedError: "The browser was told not to give this page a camera. Allow it in its settings for this page.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is in use by another program.",
   OverconstrainedError: "This camera was not found any more.",

@@ -39,7 +39,8 @@ export class Figures {
 
   #tick() {
     const now = performance.now();
-    this.#frames = this.#frames.filter(([time], i, all) => time > now - (i < all.length - FEW ? WINDOW_MS : SLOW_MS));
+    const few = this.#frames.length - FEW;
+    this.#frames = this.#frames.filter(([time], i) => time > now - (i < few ? WINDOW_MS : SLOW_MS));
     const fps = rate(this.#frames, now);
     const known = this.#frames.filter(([, latency]) => latency !== null).map(([, latency]) => latency);
     const late = known.length ? median(known) : null;
@@ -61,7 +62,7 @@ class Chart {
     this.#canvas = canvas;
   }
 
-  /** points: [time, value or null], in order. least: the scale reaches at least to this. named: puts a value into words. */
+  /** points: [time, value or null], in order. least: the scale reaches this. named: puts a value into words. */
   draw(points, now, least, named) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const dots = window.devicePixelRatio;

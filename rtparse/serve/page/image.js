@@ -2,7 +2,7 @@
 
 import { upload } from "./api.js";
 import { Scene } from "./painter.js";
-import { megabytes } from "./words.js";
+import { tooLarge } from "./words.js";
 
 const SHOWN_SIDE = 2048;
 const KEPT = "It is parsed by this server, and not kept.";
@@ -53,9 +53,7 @@ export class ImageMode {
     this.#say(`Sending ${file.name}…`);
     const begun = performance.now();
     try {
-      if (file.size > this.#limits.image_bytes) {
-        throw new Error(`It has ${megabytes(file.size)}; the server takes ${megabytes(this.#limits.image_bytes)} at most.`);
-      }
+      if (file.size > this.#limits.image_bytes) throw new Error(tooLarge(file.size, this.#limits.image_bytes));
       const progress = (share) => !work.signal.aborted && share === 1 && this.#say(`Parsing ${file.name}…`);
       const picture = load(file);
       const answer = await upload("api/parse?format=json", file, { progress, signal: work.signal });
@@ -104,10 +102,11 @@ async function load(file) {
     await image.decode();
     const { naturalWidth, naturalHeight } = image;
     const scale = Math.min(1, SHOWN_SIDE / Math.max(naturalWidth, naturalHeight));
-    const canvas = new OffscreenCanvas(Math.max(1, Math.round(naturalWidth * scale)), Math.max(1, Math.round(naturalHeight * scale)));
+    const [width, height] = [naturalWidth, naturalHeight].map((side) => Math.max(1, Math.round(side * scale)));
+    const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
-    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    context.drawImage(image, 0, 0, width, height);
     return canvas;
   } catch {
     return null;

@@ -72,7 +72,10 @@ export class Link {
     const socket = (this.#socket = new WebSocket(this.#address));
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#on.open?.();
-    socket.onmessage = ({ data }) => (typeof data === "string" ? this.#on.state?.(JSON.parse(data).state) : this.#take(data));
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") this.#on.state?.(JSON.parse(data).state);
+      else this.#take(data);
+    };
     socket.onclose = ({ code, reason }) => this.#lose(code, reason);
   }
 

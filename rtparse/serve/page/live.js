@@ -103,7 +103,8 @@ export class LiveMode {
           this.#stage.note("");
           this.#stage.show(new Scene(bitmap, labels, header.width, header.height));
           this.#figures.add(header.latency);
-          element("live-status").textContent = `${name} · ${header.width} × ${header.height}${leftOut(header.dropped)}`;
+          const size = `${header.width} × ${header.height}`;
+          element("live-status").textContent = `${name} · ${size}${skipped(header.dropped)}`;
         },
         state: (state) => {
           this.#state = state;
@@ -131,6 +132,6 @@ export class LiveMode {
 }
 
 /** Frames for which newer ones were shown. */
-function leftOut(frames) {
+function skipped(frames) {
   return frames ? ` · ${frames} older ${frames === 1 ? "frame" : "frames"} skipped` : "";
 }

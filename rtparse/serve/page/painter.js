@@ -65,7 +65,7 @@ export class Painter {
       if (scene.picture) context.drawImage(scene.picture, 0, 0, width, height);
     }
     if (view === "original") return;
-    this.#paint(scene, Math.max(1, Math.round(scene.width * scale)), Math.max(1, Math.round(scene.height * scale)), shown);
+    this.#paint(scene, Math.ceil(scene.width * scale), Math.ceil(scene.height * scale), shown);
     context.globalAlpha = view === "labels" || !scene.picture ? 1 : alpha;
     context.drawImage(this.#layer, 0, 0, width, height);
     context.globalAlpha = 1;
@@ -86,7 +86,9 @@ export class Painter {
     } else {
       for (let y = 0, i = 0; y < height; y++) {
         const row = Math.floor(((y + 0.5) * labelsHeight) / height) * labelsWidth;
-        for (let x = 0; x < width; x++) pixels[i++] = colours[labels[row + Math.floor(((x + 0.5) * labelsWidth) / width)]];
+        for (let x = 0; x < width; x++) {
+          pixels[i++] = colours[labels[row + Math.floor(((x + 0.5) * labelsWidth) / width)]];
+        }
       }
     }
     context.putImageData(image, 0, 0);

@@ -40,7 +40,7 @@ export class Stage {
 
   /** Show a scene, with the next refresh of the screen; an older one that waits for it is never drawn. */
   show(scene, { steady = false } = {}) {
-    if (this.#scene?.picture !== scene.picture) this.#scene?.picture?.close?.(); // or bitmaps pile up until they are collected
+    if (this.#scene?.picture !== scene.picture) this.#scene?.picture?.close?.(); // or bitmaps would pile up
     this.#scene = scene;
     if (steady || performance.now() > this.#counted + SHARES_MS) this.#count();
     this.hideCard();
@@ -61,8 +61,10 @@ export class Stage {
     this.#onShares(this.#shares);
   }
 
-  /** Words in the middle, over everything. actions: [{label, run, primary}]. busy: with a sign that work goes on. drop: with
-   *  one that files can be dropped. */
+  /**
+   * Words in the middle, over everything. actions: [{label, run, primary}].
+   * busy, drop: with a sign that work goes on, that files can be dropped. error: for what went wrong.
+   */
   card(title, text = "", { actions = [], busy = false, drop = false, error = false } = {}) {
     element("card-title").textContent = title;
     element("card-text").textContent = text;

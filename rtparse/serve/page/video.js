@@ -1,7 +1,7 @@
 // A video of the visitor's: sent, parsed on the server, watched here, and fetched.
 
 import { ServerError, request, upload, words } from "./api.js";
-import { duration, megabytes } from "./words.js";
+import { duration, megabytes, tooLarge } from "./words.js";
 
 const POLL_MS = 500;
 const MISSES = 20; // of polls in a row, after which the server counts as gone
@@ -18,6 +18,7 @@ export class VideoMode {
   #limits;
   #file = null;
   #job = null; // {id, sending, done} of the video under way, or of the one whose result is shown
+  #problem = ""; // why it was not parsed
   #player = element("player");
   #entered = false;
 
@@ -39,7 +40,7 @@ export class VideoMode {
     this.#player.addEventListener("loadedmetadata", () => {
       this.#stage.ratio = this.#player.videoWidth / this.#player.videoHeight;
     });
-    this.#player.addEventListener("error", () => this.#player.src && this.#entered && this.#unplayable());
+    this.#player.addEventListener("error", () => this.#reveal());
   }
 
   enter() {
@@ -65,7 +66,8 @@ export class VideoMode {
     this.#play(URL.createObjectURL(file));
     this.#offer({ choose: true, parse: true });
     this.#tell(`${file.name} · ${megabytes(file.size)}`);
-    if (file.size > this.#limits.video_bytes) this.#fail(`It has ${megabytes(file.size)}; the server takes ${megabytes(this.#limits.video_bytes)} at most.`);
+    const most = this.#limits.video_bytes;
+    if (file.size > most) this.#fail(tooLarge(file.size, most));
   }
 
   async #parse() {
@@ -77,7 +79,8 @@ export class VideoMode {
     this.#tell("Sending…", 0);
     try {
       const progress = (share) => over() || this.#tell(`Sending, ${Math.floor(100 * share)} %`, share);
-      const answer = await upload(`api/videos?${this.#options()}`, this.#file, { progress, signal: job.sending.signal });
+      const { signal } = job.sending;
+      const answer = await upload(`api/videos?${this.#options()}`, this.#file, { progress, signal });
       job.id = answer.id;
       if (over()) return this.#forget(job);
       await this.#follow(job, over);
@@ -89,7 +92,7 @@ export class VideoMode {
   /** Tell how far the work is until it is done. Raises ServerError when it fails. */
   async #follow(job, over) {
     const begun = performance.now();
-    let before = 0;
+    let first = null; // what the first frames' status was, and when
     for (let misses = 0; !over(); await pause(POLL_MS)) {
       let status;
       try {
@@ -107,12 +110,11 @@ export class VideoMode {
         this.#tell(status.state === "running" ? "Parsing…" : "Waiting for its turn…", null);
         continue;
       }
-      const seconds = (performance.now() - begun) / 1000;
-      before ||= seconds; // when the first frames were told
-      const speed = status.frames / Math.max(seconds, before);
-      const left = status.total ? `, ${duration((status.total - status.frames) / speed)} left` : "";
-      const of = status.total ? ` of ${status.total}` : "";
-      this.#tell(`Parsing frame ${status.frames}${of}${left}`, status.progress);
+      const { frames, total, progress } = status;
+      first ??= { frames, at: performance.now() };
+      const speed = (frames - first.frames) / ((performance.now() - first.at) / 1000);
+      const left = total && speed > 0 ? `, about ${duration((total - frames) / speed)} left` : "";
+      this.#tell(`Parsing frame ${frames}${total ? ` of ${total}` : ""}${left}`, progress);
     }
   }
 
@@ -133,24 +135,25 @@ export class VideoMode {
 
   #fail(why) {
     this.#discard();
+    this.#problem = why;
     this.#offer({ choose: true, parse: this.#file.size <= this.#limits.video_bytes });
     this.#tell("");
-    const actions = [{ label: "Choose another", run: () => element("video-file").click(), primary: true }];
-    if (this.#entered) this.#stage.card("This video was not parsed", why, { actions, error: true });
+    this.#reveal();
   }
 
   /** End the work on the video that is under way, or forget the one that is done. */
   #discard() {
     const job = this.#job;
     this.#job = null;
-    this.#stage.hideCard();
+    this.#problem = "";
     if (!job) return;
     job.sending.abort();
     if (job.id) this.#forget(job);
   }
 
   #forget({ id }) {
-    request(`api/videos/${id}`, { method: "DELETE", keepalive: true }).catch(() => {}); // the server forgets it by itself, later
+    // Where it fails the server forgets the video by itself, later.
+    request(`api/videos/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
   #options() {
@@ -168,18 +171,23 @@ export class VideoMode {
 
   /** The file as it is, where the result of an earlier run is shown. */
   #preview() {
-    if (!this.#player.src.startsWith("blob:")) this.#play(URL.createObjectURL(this.#file));
+    if (this.#player.src.startsWith("blob:")) this.#reveal();
+    else this.#play(URL.createObjectURL(this.#file));
   }
 
+  /** Show the video, or why there is none to be seen. */
   #reveal() {
-    this.#stage.hideCard();
-    this.#player.hidden = !this.#entered;
-    if (this.#player.error) this.#unplayable();
-  }
-
-  #unplayable() {
-    this.#player.hidden = true;
-    this.#stage.card("No preview", "Your browser cannot play this kind of file. The server may well parse it.");
+    if (!this.#entered) return;
+    this.#player.hidden = Boolean(this.#problem || this.#player.error);
+    if (this.#problem) {
+      const actions = [{ label: "Choose another", run: () => element("video-file").click(), primary: true }];
+      this.#stage.card("This video was not parsed", this.#problem, { actions, error: true });
+    } else if (this.#player.error) {
+      const able = this.#job?.done ? "It can be downloaded." : "The server may well parse it.";
+      this.#stage.card("No preview", `Your browser cannot play this kind of file. ${able}`);
+    } else {
+      this.#stage.hideCard();
+    }
   }
 
   #welcome() {

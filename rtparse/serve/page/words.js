@@ -5,6 +5,10 @@ export function megabytes(bytes) {
   return `${mega < 10 ? mega.toFixed(1) : Math.round(mega)} MB`;
 }
 
+export function tooLarge(bytes, most) {
+  return `It has ${megabytes(bytes)}; the server takes ${megabytes(most)} at most.`;
+}
+
 /** seconds in words: "8 s", "2 min 5 s". */
 export function duration(seconds) {
   const whole = Math.max(1, Math.round(seconds));
