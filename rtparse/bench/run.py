@@ -30,8 +30,8 @@ from rtparse.parsing import Parsing
 from rtparse.postprocess import Upsampler
 from rtparse.preprocess import Letterbox, network_size, preprocess
 from rtparse.render import Renderer
-from rtparse.sinks import VideoSink
-from rtparse.sources import open_source
+from rtparse.sinks import Sink, VideoSink
+from rtparse.sources import Source, open_source
 from rtparse.sources.base import SourceInfo
 
 SAMPLE = 48
@@ -42,6 +42,14 @@ ROUNDS = 3
 PERCENTILES = (50, 90, 99)
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+View = Callable[[Parsing], NDArray[np.uint8]]
+MakeSink = Callable[[Path, Source, View, str | None], Sink]
+"""Of a path, a source, a view and where its sound comes from."""
+
+
+def video_sink(path: Path, source: Source, view: View, sound: str | None) -> Sink:
+    """A video that FFmpeg encodes."""
+    return VideoSink(path, source.info, view, sound)
 
 
 def bench(
@@ -52,13 +60,14 @@ def bench(
     backend: str | None = None,
     against: Sequence[str] | None = None,
     network: str | Path | None = None,
+    sink: MakeSink = video_sink,
     compiler: Compiler = compile_kernel,
 ) -> BenchReport:
     """Measure on the first `frames` frames of a video file.
 
     model, backend: as in `Parser`. against: names of `rtparse.bench.rivals.RIVALS` to compare the engine with; None is
         all that can use its GPU, and nothing for an engine on the CPU. network: the file that they run, for a plan,
-        which holds nothing that they could read. compiler: as for `FramePath`.
+        which holds nothing that they could read. sink: of the whole pipeline. compiler: as for `FramePath`.
     Raises UsageError for a live source or a name that cannot run the model, and what `Parser` raises.
     """
     with ExitStack() as stack:
@@ -99,7 +108,7 @@ def bench(
         turns = {
             **stages,
             "labels": lambda: _labels(parser, sample, counted),
-            "pipeline": lambda: _pipeline(parser, source, frames, folder / "whole.mp4"),
+            "pipeline": lambda: _pipeline(parser, source, frames, folder / "whole.mp4", sink),
         }
         per = {"decode": counted, "labels": counted, "pipeline": counted}
         seconds: dict[str, list[float]] = {name: [] for name in turns}
@@ -218,9 +227,9 @@ def _labels(parser: Parser, sample: list[Frame], frames: int) -> None:
         pass
 
 
-def _pipeline(parser: Parser, source: str, frames: int, path: Path) -> None:
-    with open_source(source) as opened:
-        sink = VideoSink(path, opened.info, Renderer("overlay"), audio_from=source if opened.info.audio else None)
+def _pipeline(parser: Parser, source: str, frames: int, path: Path, make_sink: MakeSink) -> None:
+    with parser.open(source) as opened:
+        sink = make_sink(path, opened, Renderer("overlay"), source if opened.info.audio else None)
         for parsing in islice(parser.stream(opened), frames):
             sink.write(parsing)
         sink.finish()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rtparse.cli import options
+from rtparse.cli import encoding, options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +65,8 @@ def command(
         for file in files.values():
             unfinished.callback(file.discard)
         with console.status("reading") as status:
-            report = bench(engine, source, frames, status.update, backend, names, network)
+            sink = partial(encoding.video_sink, encode="auto", gpu=0, alpha=False)
+            report = bench(engine, source, frames, status.update, backend, names, network, sink)
         results.print(_table(report))
         for name, reason in report.skipped.items():
             click.echo(f"{name} was skipped: {reason}", err=True)

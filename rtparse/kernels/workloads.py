@@ -26,7 +26,7 @@ from rtparse.preprocess import Letterbox
 from rtparse.smoothing import THUMBNAIL_SIDE
 
 MAPS = 64
-"""Channels of each map that the Smooth module of `small` concatenates."""
+"""Channels of each of the four maps that the Smooth module of `small` concatenates, of 1/8, 1/4, 1/2 and 1/2."""
 PALETTE = 1024
 """Bytes of a `blend_palette`."""
 
@@ -62,7 +62,7 @@ def workloads(sizes: Sizes) -> Iterator[Workload]:
 
 def _upsample_concat(sizes: Sizes) -> Iterator[Workload]:
     _, height, width = sizes.logits_shape
-    shapes = [(1, MAPS, max(height // part, 1), max(width // part, 1)) for part in (8, 4, 2, 1)]
+    shapes = [(1, MAPS, max(height // part, 1), max(width // part, 1)) for part in (4, 2, 1, 1)]
     item = ITEMSIZE[sizes.given]
     memory = (*(math.prod(shape) * item for shape in shapes), 4 * MAPS * height * width * item)
     for layout in ("linear", "hwc8"):

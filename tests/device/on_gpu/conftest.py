@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from rtparse.cli import main
 from rtparse.device import Device, DeviceBuffer, HostBuffer, Kernels, Stream
 from rtparse.device.kernels import Compiler
 from rtparse.engines.flavours import FLAVOURS, Flavour
+from rtparse.engines.tensorrt import TensorRTEngine
 from rtparse.kernels.frames import running_mean
 from rtparse.kernels.nvrtc import compile_kernel
 
@@ -110,3 +112,24 @@ def write(flavour: Flavour, tmp_path: Path) -> WritePlan:
     from halving_plans import write_halving_plan
 
     return partial(write_halving_plan, tmp_path / "model.plan")
+
+
+@pytest.fixture
+def way(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames take the way of the GPU by kernels for the stand-in."""
+    from standin_driver import compile_twin
+
+    monkeypatch.setattr(TensorRTEngine, "frame_path", partialmethod(TensorRTEngine.frame_path, compiler=compile_twin))
+
+
+@pytest.fixture
+def rtparse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command line in this process; its exit code."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr("sys.argv", ["rtparse", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return run

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from halving import Halving, logits_of
@@ -25,6 +29,8 @@ from rtparse.sidecar import Profile
 
 if TYPE_CHECKING:
     from standin_driver import StandIn
+
+    from tests.device.on_gpu.conftest import WritePlan
 
 SIZE = (64, 96)
 WALK = Path(__file__).parents[3] / "examples/walk.mp4"
@@ -79,6 +85,36 @@ def test_a_whole_report(device: Device, compiler: Compiler, short: None) -> None
     assert set(report.skipped) == {"onnxruntime", "torch", "torch-compile"}
     assert "give the network's file with --network" in report.skipped["torch"]
     assert json.loads(json.dumps(report.figures()))["gpu"]["batch"] == 1
+
+
+def test_the_command_tells_and_draws_it(
+    write: WritePlan,
+    way: None,
+    short: None,
+    compiler: Compiler,
+    tmp_path: Path,
+    rtparse: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    standin: StandIn,
+) -> None:
+    monkeypatch.setattr("rtparse.bench.bench", partial(bench, compiler=compiler))
+    written = ("--json", tmp_path / "speed.json", "--chart", tmp_path / "speed.png")
+    assert rtparse("bench", WALK, "--engine", write(), "--frames", 10, *written) == 0
+    told = capsys.readouterr()
+    for row in (
+        "network, launched anew",
+        "network, as a graph",
+        "upload",
+        "letterbox_normalize_float_bgr",
+        "scene_cut",
+    ):
+        assert row in told.out
+    assert "torch was skipped: it cannot run" in told.err
+    assert json.loads((tmp_path / "speed.json").read_text())["gpu"]["gpu"] == "stand-in"
+    assert cv2.imread(str(tmp_path / "speed.png")).shape[1] == 1200
+    gc.collect()
+    assert standin.wrong() == {}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial, partialmethod
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
@@ -21,7 +21,6 @@ from halving_plans import on_cpu
 from numpy.typing import NDArray
 
 from rtparse import Parser
-from rtparse.cli import main
 from rtparse.device.driver import bindings, call
 from rtparse.engines.flavours import FLAVOURS
 from rtparse.engines.tensorrt import TensorRTEngine
@@ -32,14 +31,6 @@ if TYPE_CHECKING:
     from standin_driver import StandIn
 
     from tests.device.on_gpu.conftest import WritePlan
-
-
-@pytest.fixture
-def way(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames take the way of the GPU by kernels for the stand-in."""
-    from standin_driver import compile_twin
-
-    monkeypatch.setattr(TensorRTEngine, "frame_path", partialmethod(TensorRTEngine.frame_path, compiler=compile_twin))
 
 
 def pictures(count: int) -> list[NDArray[np.uint8]]:
@@ -122,19 +113,6 @@ def test_gpus_share_the_sources_of_a_stream(write: WritePlan, opened: list[tuple
 def test_a_gpu_that_is_not_there_is_wrong_use(write: WritePlan, two_gpus: None, device: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Parser(write(), device=device)
-
-
-@pytest.fixture
-def rtparse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """The command line in this process; its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr("sys.argv", ["rtparse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 def test_the_command_takes_gpus_and_tells_which_there_are(
