@@ -29,12 +29,12 @@ from rtparse.sinks import VideoSink
 from rtparse.sinks.nvenc import NvencSink
 from rtparse.sources.base import SourceInfo
 from tests.device.on_gpu.conftest import ON_STANDIN
-from tests.device.on_gpu.test_nvdec import HalvingEngine, MakeClip, blocks, clip, engine, nvdec
+from tests.device.on_gpu.test_nvdec import HalvingEngine, MakeClip, blocks, clip, engine, fail, nvdec
 
 if TYPE_CHECKING:
     from standin_driver import StandIn
 
-__all__ = ["clip", "engine", "nvdec"]
+__all__ = ["clip", "engine", "fail", "nvdec"]
 
 
 @pytest.fixture
@@ -176,10 +176,10 @@ def test_large_pictures_become_hevc(nvenc: None, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "call"), [("GetEncoderCaps", 0), ("CreateEncoder", 0), ("Encode", 0), ("Encode", 3), ("EndEncode", 0)]
 )
-def test_what_fails_leaves_nothing_behind(nvenc: None, standin: StandIn, tmp_path: Path, name: str, call: int) -> None:
-    import standin_nvcodec
-
-    standin_nvcodec.fail[name] = call
+def test_what_fails_leaves_nothing_behind(
+    nvenc: None, fail: dict[str, int], tmp_path: Path, name: str, call: int
+) -> None:
+    fail[name] = call
 
     def work() -> None:
         sink = NvencSink(tmp_path / "out.mp4", SourceInfo("made", width=120, height=90), Renderer())
@@ -197,7 +197,7 @@ def test_what_fails_leaves_nothing_behind(nvenc: None, standin: StandIn, tmp_pat
 
 
 def test_everything_is_freed_whichever_call_fails(
-    nvenc: None, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nvenc: None, fail: dict[str, int], standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work() -> None:
         sink = NvencSink(tmp_path / "out.mp4", SourceInfo("made", width=120, height=90), Renderer())

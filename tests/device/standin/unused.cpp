@@ -11,7 +11,7 @@ NO(cuFuncSetAttribute) NO(cuFuncSetBlockShape) NO(cuFuncSetCacheConfig) NO(cuFun
 NO(cuIpcCloseMemHandle) NO(cuIpcGetEventHandle) NO(cuIpcGetMemHandle) NO(cuIpcOpenEventHandle)
 NO(cuIpcOpenMemHandle_v2) NO(cuLaunch) NO(cuLaunchGrid) NO(cuLaunchGridAsync) NO(cuLinkAddData_v2)
 NO(cuLinkAddFile_v2) NO(cuLinkComplete) NO(cuLinkCreate_v2) NO(cuLinkDestroy) NO(cuMemAllocManaged)
-NO(cuMemAllocPitch_v2) NO(cuMemHostGetDevicePointer_v2) NO(cuMemHostGetFlags) NO(cuMemHostRegister_v2)
+NO(cuMemHostGetDevicePointer_v2) NO(cuMemHostGetFlags) NO(cuMemHostRegister_v2)
 NO(cuMemHostUnregister) NO(cuMemcpy3DAsync_v2) NO(cuMemcpy3DPeer) NO(cuMemcpy3DPeerAsync) NO(cuMemcpy3D_v2)
 NO(cuMemcpyAtoA_v2) NO(cuMemcpyAtoD_v2) NO(cuMemcpyAtoH_v2) NO(cuMemcpyDtoA_v2) NO(cuMemcpyHtoA_v2)
 NO(cuMemcpyPeer) NO(cuMemcpyPeerAsync) NO(cuMemsetD16Async) NO(cuMemsetD16_v2) NO(cuMemsetD2D16Async)
@@ -24,5 +24,4 @@ NO(cuTexRefGetAddress_v2) NO(cuTexRefGetArray) NO(cuTexRefGetFilterMode) NO(cuTe
 NO(cuTexRefGetFormat) NO(cuTexRefSetAddress2D_v3) NO(cuTexRefSetAddressMode) NO(cuTexRefSetAddress_v2)
 NO(cuTexRefSetArray) NO(cuTexRefSetFilterMode) NO(cuTexRefSetFlags) NO(cuTexRefSetFormat)
 
-NO(cuCtxCreate_v2) NO(cuCtxDestroy_v2) NO(cuMemAllocAsync) NO(cuMemFreeAsync) NO(cuPointerGetAttribute)
-NO(cuStreamGetCtx)
+NO(cuMemAllocAsync) NO(cuMemFreeAsync)
