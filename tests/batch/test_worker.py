@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -243,4 +244,18 @@ def test_wrong_keys_are_one_line(place: str, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(RtparseError) as refused:
         Store(f"{place}/out").prepare()
     assert "redentials" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_keys_that_the_server_refuses_are_one_line(place: str) -> None:
+    if not place.startswith("s3:"):
+        pytest.skip("a disk has no keys")
+    guard = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+    httpx.post(guard, content=b"0", trust_env=False)  # from now on keys are looked at, and nobody made these
+    try:
+        with pytest.raises(RtparseError) as refused:
+            Store(f"{place}/out").prepare()
+    finally:
+        httpx.post(guard, content=b"inf", trust_env=False)
+    assert "Access Key" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
