@@ -6,9 +6,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import StrEnum
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
@@ -24,6 +23,7 @@ from rtparse.serve.limits import Limits
 from rtparse.serve.messages import decode_camera, encode
 from rtparse.serve.metrics import Metrics
 from rtparse.serve.sandbox import DecodeError, ImageDecoder
+from rtparse.serve.seats import Close, Places, Seat
 from rtparse.serve.views import LiveView
 
 SEND_SECONDS = 20.0
@@ -37,7 +37,6 @@ WINDOW = 2
 round trip through a quick one would cost frames."""
 
 _NEWS_SECONDS = 1.0
-_REASON_BYTES = 123
 
 
 class Smoothing(StrEnum):
@@ -50,15 +49,6 @@ class Smoothing(StrEnum):
     @property
     def strength(self) -> float:
         return {"off": 0.0, "light": 0.5, "strong": 0.8}[self.value]
-
-
-class Close(Exception):  # noqa: N818 - a message, not a defect
-    """Ends a connection with a code of RFC 6455 and a reason in words, cut to what its frame holds."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 class SourceStatus(BaseModel):
@@ -75,52 +65,12 @@ class Sources(BaseModel):
     sources: list[SourceStatus]
 
 
-class Seat:
-    """What waits to be sent to one client: the newest message, or the end. `put` and `end` may come from any thread."""
-
-    def __init__(self) -> None:
-        self.dropped = 0
-        self._loop = asyncio.get_running_loop()
-        self._message: bytes | None = None
-        self._close: Close | None = None
-        self._changed = asyncio.Event()
-
-    def put(self, message: bytes) -> None:
-        self._soon(partial(self._set, message))
-
-    def end(self, code: int, reason: str) -> None:
-        self._soon(partial(self._set_end, Close(code, reason)))
-
-    async def get(self) -> bytes:
-        """The newest message. Raises Close at the end."""
-        while self._message is None:
-            if self._close is not None:
-                raise self._close
-            self._changed.clear()
-            await self._changed.wait()
-        message, self._message = self._message, None
-        return message
-
-    def _soon(self, call: partial[None]) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and the client with it
-            self._loop.call_soon_threadsafe(call)
-
-    def _set(self, message: bytes) -> None:
-        self.dropped += self._message is not None
-        self._message = message
-        self._changed.set()
-
-    def _set_end(self, close: Close) -> None:
-        self._close = close
-        self._changed.set()
-
-
 def live_router(
     parser: Parser, feeds: Sequence[Feed], decoder: ImageDecoder, limits: Limits, metrics: Metrics
 ) -> APIRouter:
     """Its routes. `feeds` and `decoder`, which is for cameras alone, are the caller's to close."""
-    router = APIRouter()
-    clients = 0
+    places = Places(limits.clients, metrics.clients)
+    router = APIRouter(lifespan=places.lifespan)
 
     @router.get("/api/limits", tags=["server"])
     async def taken() -> Limits:
@@ -133,50 +83,22 @@ def live_router(
         listed = [SourceStatus(number=i, name=feed.name, state=feed.state) for i, feed in enumerate(feeds)]
         return Sources(sources=listed)
 
-    async def seated(socket: WebSocket, kind: str) -> bool:
-        """Take a place; where there is none the connection is closed."""
-        nonlocal clients
-        await socket.accept()
-        if clients >= limits.clients:
-            await socket.close(1013, f"{clients} clients watch already, try again later")
-            return False
-        clients += 1
-        metrics.clients.labels(kind).inc()
-        return True
-
-    def leave(kind: str) -> None:
-        nonlocal clients
-        clients -= 1
-        metrics.clients.labels(kind).dec()
-
     @router.websocket("/live/sources/{number}")
     async def source(socket: WebSocket, number: Annotated[int, Path(ge=0)], smooth: Smoothing = Smoothing.OFF) -> None:
-        if not await seated(socket, "source"):
-            return
-        try:
+        async with places.seated(socket, "source") as left:
             if number >= len(feeds):
                 raise Close(1008, f"there is no source {number}")
-            await _watch(socket, feeds[number], smooth.strength)
-        except Close as close:
-            await _close(socket, close)
-        finally:
-            leave("source")
+            await _watch(socket, left, feeds[number], smooth.strength)
 
     @router.websocket("/live/camera")
     async def camera(socket: WebSocket, smooth: Smoothing = Smoothing.OFF) -> None:
-        if not await seated(socket, "camera"):
-            return
-        try:
-            await _parse_camera(socket, parser.with_smooth(smooth.strength), decoder, limits, metrics)
-        except Close as close:
-            await _close(socket, close)
-        finally:
-            leave("camera")
+        async with places.seated(socket, "camera") as left:
+            await _parse_camera(socket, left, parser.with_smooth(smooth.strength), decoder, limits, metrics)
 
     return router
 
 
-async def _watch(socket: WebSocket, feed: Feed, smooth: float) -> None:
+async def _watch(socket: WebSocket, left: ExitStack, feed: Feed, smooth: float) -> None:
     seat = Seat()
 
     def shown(message: bytes | None) -> None:
@@ -194,15 +116,13 @@ async def _watch(socket: WebSocket, feed: Feed, smooth: float) -> None:
             await asyncio.sleep(_NEWS_SECONDS)
 
     window = asyncio.BoundedSemaphore(WINDOW)
+    left.callback(feed.unwatch, smooth, shown)
     await run_in_threadpool(feed.watch, smooth, shown)
-    try:
-        await _first(_send(socket, seat, window), _acknowledged(socket, window), tell_state())
-    finally:
-        await asyncio.shield(run_in_threadpool(feed.unwatch, smooth, shown))
+    await _first(_send(socket, seat, window), _acknowledged(socket, window), tell_state())
 
 
 async def _parse_camera(
-    socket: WebSocket, parser: Parser, decoder: ImageDecoder, limits: Limits, metrics: Metrics
+    socket: WebSocket, left: ExitStack, parser: Parser, decoder: ImageDecoder, limits: Limits, metrics: Metrics
 ) -> None:
     seat = Seat()
 
@@ -245,11 +165,9 @@ async def _parse_camera(
             view.give((index, pts, data, time.monotonic()))
 
     view: LiveView[tuple[int, float, bytes, float]] = LiveView(parser, "camera", read, shown, failed)
-    try:
-        await _first(_send(socket, seat), receive())
-    finally:
-        await asyncio.shield(run_in_threadpool(view.close))
-        metrics.dropped.inc(view.dropped)
+    left.callback(lambda: metrics.dropped.inc(view.dropped))
+    left.callback(view.close)
+    await _first(_send(socket, seat), receive())
 
 
 async def _send(socket: WebSocket, seat: Seat, window: asyncio.Semaphore | None = None) -> None:
@@ -290,8 +208,3 @@ async def _first(*works: Coroutine[None, None, None]) -> None:
         error = task.exception()
         if error is not None and not isinstance(error, WebSocketDisconnect):
             raise error
-
-
-async def _close(socket: WebSocket, close: Close) -> None:
-    with suppress(RuntimeError, WebSocketDisconnect):  # it has gone by itself
-        await socket.close(close.code, close.reason)

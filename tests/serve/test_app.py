@@ -14,12 +14,15 @@ from pathlib import Path
 from struct import pack
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 from rtparse import Parser
+from rtparse.engines.fake import FakeEngine
 from rtparse.serve.app import server_app
 from rtparse.serve.feeds import feed_source
 from rtparse.serve.limits import Limits
@@ -89,6 +92,33 @@ def test_nothing_of_a_server_stays(
     assert _threads() <= threads
     assert _children() <= children
     assert len(os.listdir("/proc/self/fd")) <= files + 2  # noqa: PTH208
+
+
+def test_a_server_ends_in_peace_though_a_picture_takes_longer_than_its_grace(
+    running: Running,
+    image_file: ImageFile,
+    walk: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rtparse.cli.serve.GRACE_SECONDS", 1)
+    entered = threading.Semaphore(0)
+
+    def slow(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        entered.release()
+        time.sleep(2.5)
+        return np.zeros((len(batch), 20, 32, 48), np.float32)
+
+    threads = _threads()
+    with Parser(FakeEngine(slow), size=(64, 96)) as parser, ExitStack() as clients:
+        with running(server_app(parser, [feed_source(str(walk))])) as url:
+            logging.getLogger("uvicorn").addHandler(caplog.handler)
+            for path in ("/live/camera", "/live/sources/0"):
+                socket = clients.enter_context(connect(url.replace("http", "ws") + path, proxy=None))
+                socket.send(pack("<d", 0) + image_file() if "camera" in path else "next")
+                assert entered.acquire(timeout=30)
+        assert _threads() <= threads  # so the engine is not in use when it is closed
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_clients_that_come_and_go_leave_nothing(
