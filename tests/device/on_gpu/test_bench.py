@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tests.device.on_gpu.conftest import WritePlan
 
 SIZE = (64, 96)
-WALK = Path(__file__).parents[3] / "examples/walk.mp4"
 
 
 class HalvingEngine(Engine):
@@ -65,6 +64,11 @@ class HalvingEngine(Engine):
 
 
 @pytest.fixture
+def clip(make_clip: Callable[..., Path]) -> str:
+    return str(make_clip("clip.mp4", frames=10))
+
+
+@pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels run on the host: once is enough."""
     monkeypatch.setattr(gpu, "ENOUGH", 1e-9)
@@ -73,9 +77,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "SAMPLE", 2)
 
 
-def test_a_whole_report(device: Device, compiler: Compiler, short: None) -> None:
+def test_a_whole_report(device: Device, compiler: Compiler, short: None, clip: str) -> None:
     engine = HalvingEngine(device, compiler)
-    report = bench(engine, str(WALK), 10, compiler=compiler)
+    report = bench(engine, clip, 10, compiler=compiler)
     assert report.frames == 10
     assert set(report.stages_ms) == {"decode", "engine", "overlay", "encode"}
     assert 0 < report.latency_ms["p50"] <= report.latency_ms["p90"] <= report.latency_ms["p99"]
@@ -91,6 +95,7 @@ def test_the_command_tells_and_draws_it(
     write: WritePlan,
     way: None,
     short: None,
+    clip: str,
     compiler: Compiler,
     tmp_path: Path,
     rtparse: Callable[..., int],
@@ -100,7 +105,7 @@ def test_the_command_tells_and_draws_it(
 ) -> None:
     monkeypatch.setattr("rtparse.bench.bench", partial(bench, compiler=compiler))
     written = ("--json", tmp_path / "speed.json", "--chart", tmp_path / "speed.png")
-    assert rtparse("bench", WALK, "--engine", write(), "--frames", 10, *written) == 0
+    assert rtparse("bench", clip, "--engine", write(), "--frames", 10, *written) == 0
     told = capsys.readouterr()
     for row in (
         "network, launched anew",
@@ -184,14 +189,21 @@ def test_each_part_is_run_as_often_as_the_clock_needs(
     ],
 )
 def test_whatever_fails_everything_is_freed(
-    standin: StandIn, compiler: Compiler, short: None, call: str, nth: int, code: int, error: type[DeviceError]
+    standin: StandIn,
+    compiler: Compiler,
+    short: None,
+    clip: str,
+    call: str,
+    nth: int,
+    code: int,
+    error: type[DeviceError],
 ) -> None:
     with Device() as device:
         engine = HalvingEngine(device, compiler)
         for _ in range(2):  # PyCUDA tries once more to find memory
             standin.fail(call, nth, code=code, lost=False)
         with pytest.raises(error):
-            bench(engine, str(WALK), 10, compiler=compiler)
+            bench(engine, clip, 10, compiler=compiler)
     standin.zero()  # of a lost GPU the end of the context frees what was left
 
 
