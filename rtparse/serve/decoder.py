@@ -152,7 +152,7 @@ def _encode_sound(path: Path, sound: Path) -> bool:
             track.close()
     except (av.error.FFmpegError, RtparseError, ValueError):
         return False
-    return True
+    return sound.exists()  # the header of a track without a packet is never written
 
 
 def _picture(answers: BinaryIO, image: NDArray[np.uint8], pts: float) -> None:

@@ -25,6 +25,7 @@ from rtparse.sources.base import SourceInfo
 _LOG = logging.getLogger("rtparse")
 _FINE_TICK = Fraction(1, 90_000)
 _FINEST_TICK = Fraction(1, 10_000_000)
+_LARGEST_NUMERATOR = 1_000_000  # of a tick; FFmpeg's muxers refuse those of damaged files, of nine digits
 _USUAL_FPS = Fraction(30)
 _MOST_FPS = 1000
 # Without B-frames a fifth larger and a tenth faster; and MP4, which adds up durations in decoding order, would misstate
@@ -113,7 +114,8 @@ class VideoSink:
         self._view: Callable[[Parsing], Any] = view
         self._audio_from = audio_from
         tick = info.time_base or _FINE_TICK
-        self._tick = tick if tick >= _FINEST_TICK else _FINE_TICK
+        usable = tick >= _FINEST_TICK and tick.numerator <= _LARGEST_NUMERATOR
+        self._tick = tick if usable else _FINE_TICK
         self._fps = info.fps if info.fps and info.fps <= _MOST_FPS else _USUAL_FPS
         self._gap = max(1, round(1 / self._fps / self._tick))
         self._last = -1

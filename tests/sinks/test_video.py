@@ -151,6 +151,17 @@ def test_times_of_a_callers_own_frames_run_forward(tmp_path: Path) -> None:
     np.testing.assert_allclose(track(tmp_path / "out.mp4", "video").times, np.arange(5) / 30, atol=1e-4)
 
 
+def test_a_tick_of_a_damaged_file_is_not_kept_where_muxers_refuse_it(tmp_path: Path) -> None:
+    tick = Fraction(788_529_153, 779_581_303)
+    info = SourceInfo("damaged", fps=1 / tick, time_base=tick)
+    sink = VideoSink(tmp_path / "out.mp4", info, view)
+    times = [0.0, 24.275, 48.551]
+    for index, pts in enumerate(times):
+        sink.write(parsing(Frame(np.zeros((16, 16, 3), np.uint8), pts, index)))
+    sink.finish()
+    np.testing.assert_allclose(track(tmp_path / "out.mp4", "video").times, times, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "rate", "output", "kept"),
     [
