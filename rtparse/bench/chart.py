@@ -110,11 +110,12 @@ def _draw_plot(picture: NDArray[np.uint8], plot: _Plot, left: int, top: int) -> 
 
 def _groups(report: BenchReport) -> dict[str, list[_Bar]]:
     engine_ms, labels_ms, whole_ms = (1000 / fps for fps in (report.engine_fps, report.labels_fps, report.pipeline_fps))
+    floor = "network on the GPU" if report.gpu else "engine"
     groups = {
         "each stage alone": [_Bar(name, ms, STAGE) for name, ms in report.stages_ms.items() if name != "engine"],
         "the floor, and everything together": [
             _Bar("bare engine", engine_ms, ENGINE, f"{report.engine_fps:.1f} FPS"),
-            _Bar("frames in memory to labels", labels_ms, WHOLE, f"{report.labels_ratio:.2f} of the engine"),
+            _Bar("frames in memory to labels", labels_ms, WHOLE, f"{report.labels_ratio:.2f} of the {floor}"),
             _Bar("whole pipeline", whole_ms, WHOLE, f"{report.pipeline_fps:.1f} FPS, {report.ratio:.2f} of the engine"),
         ],
         "from a decoded frame to its labels, one frame in flight": [
