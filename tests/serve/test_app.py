@@ -106,7 +106,7 @@ def test_a_server_ends_in_peace_though_a_picture_takes_longer_than_its_grace(
 
     def slow(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         entered.release()
-        time.sleep(2.5)
+        time.sleep(1.5)
         return np.zeros((len(batch), 20, 32, 48), np.float32)
 
     threads = _threads()
@@ -122,9 +122,14 @@ def test_a_server_ends_in_peace_though_a_picture_takes_longer_than_its_grace(
 
 
 def test_clients_that_come_and_go_leave_nothing(
-    serve: Serve, image_file: ImageFile, walk: Path, caplog: pytest.LogCaptureFixture
+    serve: Serve,
+    image_file: ImageFile,
+    walk: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """RTPARSE_SOAK_SECONDS=1800 goes on for so long; `-rP` shows what came of it."""
+    monkeypatch.setattr("rtparse.serve.feeds.LINGER_SECONDS", 0.2)
     # Those who left still hold their places for a moment.
     url, image = serve([feed_source(str(walk))], limits=Limits(clients=100)), image_file()
     logging.getLogger("uvicorn").addHandler(caplog.handler)
