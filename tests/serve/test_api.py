@@ -24,12 +24,14 @@ from rtparse.engines.fake import FakeEngine
 from rtparse.serve.api import api_app
 from rtparse.serve.limits import Limits
 
+HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
+
 Serve = Callable[..., str]
 ImageFile = Callable[..., bytes]
 
 
 def post(url: str, data: bytes, kind: str = "image/png", **query: str) -> httpx.Response:
-    return httpx.post(f"{url}/api/parse", content=data, headers={"Content-Type": kind}, params=query, timeout=30)
+    return HTTP.post(f"{url}/api/parse", content=data, headers={"Content-Type": kind}, params=query, timeout=30)
 
 
 def painted(answer: dict[str, object]) -> NDArray[np.uint8]:
@@ -101,7 +103,7 @@ def test_a_photograph_is_upright_as_its_camera_was(url: str, image_file: ImageFi
 
 
 def test_classes_come_with_their_colours(url: str, parser: Parser) -> None:
-    classes = httpx.get(f"{url}/api/classes").json()["classes"]
+    classes = HTTP.get(f"{url}/api/classes").json()["classes"]
     assert [each["name"] for each in classes] == list(CLASSES)
     assert [each["id"] for each in classes] == list(range(20))
     assert [tuple(bytes.fromhex(each["colour"][1:])) for each in classes] == [tuple(c) for c in parser.palette_rgb]
@@ -139,7 +141,7 @@ def test_too_many_bytes_are_refused_declared_or_not(serve: Serve, image_file: Im
     assert len(data) > 1000
     declared = post(url, data)
     assert (declared.status_code, problem(declared)) == (413, "bytes")
-    chunked = httpx.post(f"{url}/api/parse", content=iter([data]), headers={"Content-Type": "image/png"})
+    chunked = HTTP.post(f"{url}/api/parse", content=iter([data]), headers={"Content-Type": "image/png"})
     assert (chunked.status_code, problem(chunked)) == (413, "bytes")
 
 
@@ -154,9 +156,9 @@ def test_an_upload_that_crawls_ends(serve: Serve) -> None:
 
 
 def test_an_unknown_path_and_method_are_answered_alike(url: str) -> None:
-    assert problem(httpx.get(f"{url}/etc/passwd")) == "http"
-    assert httpx.get(f"{url}/api/parse").status_code == 405
-    assert problem(httpx.get(f"{url}/api/parse")) == "http"
+    assert problem(HTTP.get(f"{url}/etc/passwd")) == "http"
+    assert HTTP.get(f"{url}/api/parse").status_code == 405
+    assert problem(HTTP.get(f"{url}/api/parse")) == "http"
 
 
 def test_no_more_images_wait_than_the_limit_says(
@@ -178,7 +180,7 @@ def test_no_more_images_wait_than_the_limit_says(
             refused = post(url, image_file("PNG"))
         assert problem(refused) == "busy"
         assert refused.headers["retry-after"] == "2"
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+        assert HTTP.get(f"{url}/healthz").json() == {"status": "ok"}
         leave.set()
         assert [each.result().status_code for each in answers] == [200] * 3
 
@@ -199,12 +201,12 @@ def test_the_api_alone_is_an_app_of_its_own(
     with running(api_app(parser)) as url:
         labels = painted(post(url, image_file("PNG")).json())
         assert np.array_equal(labels, parser(np.zeros((64, 96, 3), np.uint8)).labels)
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
-        assert problem(httpx.get(f"{url}/")) == "http"
+        assert HTTP.get(f"{url}/healthz").json() == {"status": "ok"}
+        assert problem(HTTP.get(f"{url}/")) == "http"
 
 
 def test_openapi_documents_all_that_is_served(url: str) -> None:
-    schema = httpx.get(f"{url}/openapi.json").json()
+    schema = HTTP.get(f"{url}/openapi.json").json()
     assert set(schema["paths"]) == {
         "/api/classes",
         "/api/limits",

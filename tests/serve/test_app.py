@@ -27,6 +27,8 @@ from rtparse.serve.app import server_app
 from rtparse.serve.feeds import feed_source
 from rtparse.serve.limits import Limits
 
+HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
+
 Serve = Callable[..., str]
 ImageFile = Callable[..., bytes]
 Running = Callable[[FastAPI], AbstractContextManager[str]]
@@ -34,7 +36,7 @@ Running = Callable[[FastAPI], AbstractContextManager[str]]
 
 def samples(url: str) -> dict[tuple[str, ...], float]:
     """What /metrics says: names and the values of labels, in the order of the labels' names."""
-    text = httpx.get(f"{url}/metrics").text
+    text = HTTP.get(f"{url}/metrics").text
     return {
         (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)
@@ -45,9 +47,9 @@ def samples(url: str) -> dict[tuple[str, ...], float]:
 def test_metrics_count_what_was_done(serve: Serve, image_file: ImageFile, walk: Path) -> None:
     url = serve([feed_source(str(walk))])
     image = image_file()
-    httpx.post(f"{url}/api/parse", content=image, headers={"Content-Type": "image/jpeg"})
-    httpx.post(f"{url}/api/parse", content=b"", headers={"Content-Type": "image/jpeg"})
-    httpx.get(f"{url}/{'x' * 50}")
+    HTTP.post(f"{url}/api/parse", content=image, headers={"Content-Type": "image/jpeg"})
+    HTTP.post(f"{url}/api/parse", content=b"", headers={"Content-Type": "image/jpeg"})
+    HTTP.get(f"{url}/{'x' * 50}")
     with connect(url.replace("http", "ws") + "/live/camera", proxy=None) as socket:
         socket.send(pack("<d", 0) + image)
         socket.recv(30)
@@ -77,7 +79,7 @@ def test_nothing_of_a_server_stays(
         with ExitStack() as clients, running(server_app(parser, [feed_source(str(walk))])) as url:
             for kind, data in (("parse", image_file()), ("videos", walk.read_bytes())):
                 media = {"Content-Type": "application/octet-stream"}
-                assert httpx.post(f"{url}/api/{kind}", content=data, headers=media).is_success
+                assert HTTP.post(f"{url}/api/{kind}", content=data, headers=media).is_success
             # They are still there when the server ends, and so is the video's work.
             camera, viewer = (
                 clients.enter_context(connect(url.replace("http", "ws") + path, proxy=None, max_size=None))
@@ -173,15 +175,15 @@ def test_clients_that_come_and_go_leave_nothing(
 
 
 def test_the_page_is_served_without_looking_elsewhere(url: str) -> None:
-    assert httpx.get(f"{url}/").headers["content-type"].startswith("text/html")
-    assert httpx.get(f"{url}/page/index.html").status_code == 200
+    assert HTTP.get(f"{url}/").headers["content-type"].startswith("text/html")
+    assert HTTP.get(f"{url}/page/index.html").status_code == 200
     for path in ("/page/../app.py", "/page/%2e%2e/app.py", "/page/..%2fapp.py", "/page//etc/passwd", "/page/"):
-        assert httpx.get(url + path).status_code == 404, path
+        assert HTTP.get(url + path).status_code == 404, path
 
 
 def test_two_servers_of_one_model_do_not_meet(serve: Serve, image_file: ImageFile) -> None:
     for url in (serve(), serve()):
-        answer = httpx.post(f"{url}/api/parse", content=image_file(), headers={"Content-Type": "image/jpeg"})
+        answer = HTTP.post(f"{url}/api/parse", content=image_file(), headers={"Content-Type": "image/jpeg"})
         assert answer.status_code == 200
 
 

@@ -17,6 +17,8 @@ from websockets.sync.client import connect
 from rtparse import Parser
 from rtparse.serve.app import server_app
 
+HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
+
 TOKEN = "correct horse battery".replace(" ", "-")
 CAMERA = "/live/camera"
 
@@ -59,7 +61,7 @@ def handshake(url: str, path: str = CAMERA, host: str | None = None, **headers: 
     ],
 )
 def test_host_must_be_a_name_of_the_server(guarded: str, host: str, status: int) -> None:
-    answer = httpx.get(f"{guarded}/healthz", headers={"Host": host})
+    answer = HTTP.get(f"{guarded}/healthz", headers={"Host": host})
     assert answer.status_code == status
     if status == 421:
         assert answer.json()["error"]["code"] == "host"
@@ -84,7 +86,7 @@ def test_host_must_be_a_name_of_the_server(guarded: str, host: str, status: int)
 )
 def test_origin_must_be_the_server_itself(url: str, origin: str, open_to: bool) -> None:
     origin = origin.format(url=url, netloc=urlsplit(url).netloc)
-    answer = httpx.get(f"{url}/api/classes", headers={"Origin": origin})
+    answer = HTTP.get(f"{url}/api/classes", headers={"Origin": origin})
     assert answer.status_code == (200 if open_to else 403)
     assert handshake(url, Origin=origin) == (101 if open_to else 403)
     assert handshake(url, "/live/sources/0", Origin=origin) == (101 if open_to else 403)
@@ -102,14 +104,14 @@ def test_origin_must_be_the_server_itself(url: str, origin: str, open_to: bool) 
 )
 def test_other_sites_cannot_load_answers_into_their_pages(url: str, site: str, mode: str, status: int) -> None:
     headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
-    assert httpx.get(f"{url}/api/sources", headers=headers).status_code == status
+    assert HTTP.get(f"{url}/api/sources", headers=headers).status_code == status
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/healthz", "/page/index.html", "/api/classes", "/metrics", "/none", "/api/parse"]
 )
 def test_every_answer_has_the_safe_headers(url: str, path: str) -> None:
-    headers = httpx.get(f"{url}{path}").headers
+    headers = HTTP.get(f"{url}{path}").headers
     policy = {part.split()[0]: part.split()[1:] for part in headers["content-security-policy"].split(";")}
     assert policy["default-src"] == ["'none'"]
     assert policy["script-src"] == policy["style-src"] == ["'self'"]
@@ -130,16 +132,16 @@ def test_without_a_token_nothing_but_the_page_is_shown(guarded: str) -> None:
         "/openapi.json",
         "/api/session",
     ):
-        answer = httpx.get(guarded + path)
+        answer = HTTP.get(guarded + path)
         assert answer.status_code == 401, path
         assert answer.headers["www-authenticate"] == "Bearer"
         assert answer.headers["x-content-type-options"] == "nosniff"
-    assert httpx.post(f"{guarded}/api/parse", content=b"x").status_code == 401
+    assert HTTP.post(f"{guarded}/api/parse", content=b"x").status_code == 401
     assert handshake(guarded) == 401
-    assert httpx.get(f"{guarded}/healthz").status_code == 200
-    page = httpx.get(f"{guarded}/")
+    assert HTTP.get(f"{guarded}/healthz").status_code == 200
+    page = HTTP.get(f"{guarded}/")
     assert (page.status_code, page.headers["content-type"].split(";")[0]) == (401, "text/html")
-    assert httpx.get(f"{guarded}/page/index.html").status_code == 200
+    assert HTTP.get(f"{guarded}/page/index.html").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_without_a_token_nothing_but_the_page_is_shown(guarded: str) -> None:
 )
 def test_the_token_as_a_header(guarded: str, authorization: str, status: int) -> None:
     headers = {"Authorization": authorization.encode("latin-1")}
-    assert httpx.get(f"{guarded}/api/classes", headers=headers).status_code == status
+    assert HTTP.get(f"{guarded}/api/classes", headers=headers).status_code == status
     if authorization.isascii():
         assert handshake(guarded, Authorization=authorization) == (101 if status == 200 else 401)
 
@@ -195,10 +197,10 @@ def test_the_token_once_for_a_cookie(guarded: str) -> None:
     ],
 )
 def test_a_wrong_token_brings_no_cookie(guarded: str, body: bytes) -> None:
-    answer = httpx.post(f"{guarded}/api/session", content=body)
+    answer = HTTP.post(f"{guarded}/api/session", content=body)
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
 
 
 def test_a_server_without_a_token_has_everybody_in_session(url: str) -> None:
-    assert httpx.get(f"{url}/api/session").status_code == 204
+    assert HTTP.get(f"{url}/api/session").status_code == 204

@@ -29,6 +29,8 @@ from rtparse.serve.limits import Limits
 from rtparse.sources.base import Source, SourceInfo
 from rtparse.sources.live import LiveSource
 
+HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
+
 Serve = Callable[..., str]
 ImageFile = Callable[..., bytes]
 
@@ -296,7 +298,7 @@ def test_a_model_that_fails_ends_the_view_and_not_the_server(serve: Serve, image
             assert ending(socket).code == 1011
         with opened(url, "/live/sources/0") as socket:
             assert ending(socket).code == 1011
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert HTTP.get(f"{url}/healthz").status_code == 200
 
 
 def test_smoothing_is_chosen_for_each_viewer(serve: Serve) -> None:
@@ -326,7 +328,7 @@ def test_a_source_is_read_only_while_somebody_watches(serve: Serve, monkeypatch:
     url = serve([numbers.feed()])
 
     def state() -> str:
-        return str(httpx.get(f"{url}/api/sources").json()["sources"][0]["state"])
+        return str(HTTP.get(f"{url}/api/sources").json()["sources"][0]["state"])
 
     assert state() == "idle"
     assert numbers.opened == 0

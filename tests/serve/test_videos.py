@@ -20,6 +20,8 @@ from rtparse.serve import jobs
 from rtparse.serve.limits import Limits
 from rtparse.serve.sandbox import DecodeError, UploadedVideo
 
+HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
+
 Serve = Callable[..., str]
 MakeClip = Callable[..., Path]
 SIZE_WH = (96, 64)
@@ -57,13 +59,13 @@ def gate() -> Iterator[tuple[Gate, Parser]]:
 def upload(url: str, file: Path | bytes, **query: object) -> httpx.Response:
     data = file if isinstance(file, bytes) else file.read_bytes()
     headers = {"Content-Type": "video/mp4"}
-    return httpx.post(f"{url}/api/videos", content=data, params=query, headers=headers, timeout=30)  # type: ignore[arg-type]
+    return HTTP.post(f"{url}/api/videos", content=data, params=query, headers=headers, timeout=30)  # type: ignore[arg-type]
 
 
 def wait_for(url: str, name: str, *states: str) -> dict[str, object]:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        status: dict[str, object] = httpx.get(f"{url}/api/videos/{name}").json()
+        status: dict[str, object] = HTTP.get(f"{url}/api/videos/{name}").json()
         if status["state"] in states:
             return status
         time.sleep(0.02)
@@ -77,7 +79,7 @@ def test_a_video_is_parsed_and_can_be_fetched(url: str, clip: Path, tmp_path: Pa
     assert sent.headers["location"] == f"/api/videos/{name}"
     done = wait_for(url, name, "done", "failed")
     assert done == {"id": name, "state": "done", "frames": 12, "total": 12, "progress": 1.0, "error": None}
-    result = httpx.get(f"{url}/api/videos/{name}/result")
+    result = HTTP.get(f"{url}/api/videos/{name}/result")
     assert result.headers["content-type"] == "video/mp4"
     assert result.headers["content-disposition"] == 'attachment; filename="parsed.mp4"'
     (tmp_path / "fetched.mp4").write_bytes(result.content)
@@ -90,7 +92,7 @@ def test_a_video_is_parsed_and_can_be_fetched(url: str, clip: Path, tmp_path: Pa
     lit = pictures[0].max(2) > 60
     assert lit[34:46, 34:62].all()  # the face, where the fake engine sees it
     assert not lit[18:30, 48:62].any()  # the hair above it, which was not asked for
-    part = httpx.get(f"{url}/api/videos/{name}/result", headers={"Range": "bytes=4-7"})  # as players do that seek
+    part = HTTP.get(f"{url}/api/videos/{name}/result", headers={"Range": "bytes=4-7"})  # as players do that seek
     assert (part.status_code, part.content) == (206, b"ftyp")
 
 
@@ -101,7 +103,7 @@ def test_progress_is_told_and_the_result_only_at_the_end(serve: Serve, gate: tup
     assert network.entered.wait(30)
     running = wait_for(url, name, "running")
     assert (running["frames"], running["progress"]) == (0, 0)
-    early = httpx.get(f"{url}/api/videos/{name}/result")
+    early = HTTP.get(f"{url}/api/videos/{name}/result")
     assert (early.status_code, early.json()["error"]["code"]) == (409, "unfinished")
     network.leave.release(4)
     seen = running
@@ -122,9 +124,9 @@ def test_a_video_that_is_removed_ends_at_once_and_lets_the_next_one_in(
     assert wait_for(url, second, "waiting")["progress"] is None
     third = upload(url, clip)
     assert (third.status_code, third.json()["error"]["code"]) == (503, "busy")
-    assert httpx.delete(f"{url}/api/videos/{first}").status_code == 204
-    assert httpx.get(f"{url}/api/videos/{first}").status_code == 404
-    assert httpx.delete(f"{url}/api/videos/{first}").status_code == 404
+    assert HTTP.delete(f"{url}/api/videos/{first}").status_code == 204
+    assert HTTP.get(f"{url}/api/videos/{first}").status_code == 404
+    assert HTTP.delete(f"{url}/api/videos/{first}").status_code == 404
     network.leave.release(1000)
     assert wait_for(url, second, "done", "failed")["state"] == "done"
 
@@ -134,13 +136,13 @@ def test_only_so_many_results_are_kept_and_only_for_a_while(serve: Serve, clip: 
     first = upload(url, clip).json()["id"]
     wait_for(url, first, "done")
     second = upload(url, clip).json()["id"]
-    assert httpx.get(f"{url}/api/videos/{first}").status_code == 404
+    assert HTTP.get(f"{url}/api/videos/{first}").status_code == 404
     assert wait_for(url, second, "done")["state"] == "done"
 
     url = serve(limits=Limits(lifetime=0.0))
     name = upload(url, clip).json()["id"]
     deadline = time.monotonic() + 20
-    while httpx.get(f"{url}/api/videos/{name}").status_code == 200:
+    while HTTP.get(f"{url}/api/videos/{name}").status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -158,7 +160,7 @@ def test_only_so_many_results_are_kept_and_only_for_a_while(serve: Serve, clip: 
 def test_wrong_options_are_refused_before_the_upload(
     url: str, query: dict[str, str], kind: str, status: int, code: str
 ) -> None:
-    answer = httpx.post(f"{url}/api/videos", content=b"x", params=query, headers={"Content-Type": kind})
+    answer = HTTP.post(f"{url}/api/videos", content=b"x", params=query, headers={"Content-Type": kind})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
@@ -180,7 +182,7 @@ def test_what_is_no_video_fails_in_words(url: str, data: bytes, code: str) -> No
     name = upload(url, data).json()["id"]
     failed = wait_for(url, name, "failed")
     assert failed["error"]["code"] == code  # type: ignore[index]
-    result = httpx.get(f"{url}/api/videos/{name}/result")
+    result = HTTP.get(f"{url}/api/videos/{name}/result")
     assert (result.status_code, result.json()["error"]["code"]) == (409, code)
 
 
@@ -219,16 +221,16 @@ def test_too_many_bytes_are_refused_and_leave_nothing(
     (tmp_path / "temporary").mkdir()
     url = serve(limits=Limits(video_bytes=1000))
     assert upload(url, clip).status_code == 413
-    chunked = httpx.post(f"{url}/api/videos", content=iter([bytes(2000)]), headers={"Content-Type": "video/mp4"})
+    chunked = HTTP.post(f"{url}/api/videos", content=iter([bytes(2000)]), headers={"Content-Type": "video/mp4"})
     assert chunked.status_code == 413
     assert not list((tmp_path / "temporary").glob("*/*"))
 
 
 def test_an_id_that_was_never_given(url: str) -> None:
-    assert httpx.get(f"{url}/api/videos/{'a' * 22}").status_code == 404
-    assert httpx.get(f"{url}/api/videos/{'a' * 22}/result").status_code == 404
-    assert httpx.get(f"{url}/api/videos/..%2f..%2fetc").status_code in (404, 422)
-    assert httpx.get(f"{url}/api/videos/short").status_code == 422
+    assert HTTP.get(f"{url}/api/videos/{'a' * 22}").status_code == 404
+    assert HTTP.get(f"{url}/api/videos/{'a' * 22}/result").status_code == 404
+    assert HTTP.get(f"{url}/api/videos/..%2f..%2fetc").status_code in (404, 422)
+    assert HTTP.get(f"{url}/api/videos/short").status_code == 422
 
 
 def test_the_sandbox_of_a_video_ends_with_it(clip: Path, tmp_path: Path) -> None:
