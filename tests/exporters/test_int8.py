@@ -46,7 +46,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "up.weight": rng.normal(0, 0.2, (16, 12, 3, 3)),
         "up.bias": rng.normal(0, 0.1, 12),
         "last.weight": rng.normal(0, 1, (20, 12, 1, 1)),
-        "last.bias": rng.normal(0, 3, 20),
+        "last.bias": rng.normal(0, 4, 20),
     }
     nodes = [
         helper.make_node("Conv", ["image", "first.weight", "first.bias"], ["a"], "first", strides=[4, 4], pads=[1] * 4),

@@ -70,7 +70,7 @@ def running() -> Callable[..., AbstractContextManager[str]]:
     return _running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other rooms' tests see that no thread is left
 def url(parser: Parser) -> Iterator[str]:
     """A server with all defaults and without sources, for the tests that leave nothing behind; its address."""
     with _running(server_app(parser)) as address:

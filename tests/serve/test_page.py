@@ -226,7 +226,7 @@ def test_toggles_views_and_strength_change_the_picture(
     _settled(page)
     assert page.evaluate(SIZE) == [2 * size[0], size[1]]
     page.reload()
-    assert page.locator("input[name=view][value=side-by-side]").is_checked(), "the choice was not kept"
+    page.wait_for_selector("input[name=view][value=side-by-side]:checked", state="attached")
 
 
 @pytest.mark.parametrize(
