@@ -179,10 +179,10 @@ class LiveSource(Source):
             self._supervise()
         except BaseException as raised:
             error = raised
+        self._meter.turned("closed", None if error is None else str(error))
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
-        self._meter.turned("closed", None if error is None else str(error))
 
     def _supervise(self) -> None:
         delay, failures, told = FIRST_DELAY, 0, False

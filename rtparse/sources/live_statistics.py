@@ -60,6 +60,7 @@ class Meter:
         self._lock = Lock()
         self._arrivals: deque[float] = deque(maxlen=_MOST)
         self._deliveries: deque[tuple[float, float]] = deque(maxlen=_MOST)  # when, and the latency
+        self._delivered = -1  # the index of the newest
 
     @property
     def frames_in(self) -> int:
@@ -97,9 +98,15 @@ class Meter:
                 self._now = replace(self._now, state=state, error=self._now.error if error is None else error)
 
     def delivered(self, frame: Frame) -> None:
-        """The frames of a source are delivered in their order: those before, never delivered, have been dropped."""
+        """The frames of a source are delivered in their order: those before, never delivered, have been dropped.
+
+        One that comes again, from an output that was behind the one that told so far, counts no more.
+        """
         now = time.monotonic()
         with self._lock:
+            if frame.index <= self._delivered:
+                return
+            self._delivered = frame.index
             self._deliveries.append((now, now - (frame.arrived or now)))
             out = self._now.frames_out + 1
             self._now = replace(self._now, frames_out=out, dropped=frame.index + 1 - out)

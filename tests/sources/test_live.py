@@ -100,6 +100,7 @@ def test_wrong_use_is_not_tried_again() -> None:
     source = LiveSource("given", opening(UsageError("no such thing")))
     with pytest.raises(UsageError, match="no such thing"):
         list(source)
+    assert source.statistics().error == "no such thing"
 
 
 def test_what_cannot_be_had_twice_ends() -> None:
@@ -131,6 +132,16 @@ def test_the_newest_wins_unless_all_are_kept(keep_all: bool) -> None:
         assert len(indices) < 10
     assert statistics.latency_p50 is not None
     assert 0 <= statistics.latency_p50 <= statistics.latency_p99 < 1  # type: ignore[operator]
+
+
+def test_a_frame_that_is_delivered_twice_counts_once() -> None:
+    """As when the output that told is dropped, and the next one that tells is some frames behind."""
+    source = LiveSource("given", opening(Given([frame(value, value / 10) for value in range(6)])), ALL, reopen=False)
+    frames = list(source)
+    for each in (*frames[:4], *frames[1:3], frames[5]):
+        source.delivered(each)
+    statistics = source.statistics()
+    assert (statistics.frames_in, statistics.frames_out, statistics.dropped) == (6, 5, 1)
 
 
 @pytest.mark.parametrize("end", ["silence", SourceError("away")], ids=str)
