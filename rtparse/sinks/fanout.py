@@ -220,7 +220,9 @@ class _Worker:
             if parsing is None:
                 return
             self._busy_since = time.monotonic()
-            sink.write(parsing)
-            self._busy_since = None
+            try:
+                sink.write(parsing)
+            finally:
+                self._busy_since = None
             self._written += 1
             self._tell(self, parsing)

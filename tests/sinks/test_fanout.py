@@ -246,6 +246,19 @@ def test_a_closed_window_ends_the_loop(numbered: Numbered) -> None:
     assert [state.error for state in out.states] == [None, None]
 
 
+def test_a_window_that_was_closed_while_it_took_a_frame_is_not_stuck(numbered: Numbered) -> None:
+    class Window(Recorder):
+        def write(self, parsing: Parsing) -> None:
+            raise WindowClosed
+
+    out = Fanout([Output("window", Window)], patience=0.05)
+    out.write(numbered(0))
+    wait_until(lambda: not out.watched)
+    time.sleep(0.1)
+    assert out.states[0].error is None
+    out.finish()
+
+
 def test_abort_reaches_every_sink(numbered: Numbered) -> None:
     sinks = [Recorder(), Recorder()]
     out = Fanout([Output(str(i), lambda i=i: sinks[i]) for i in range(2)])
