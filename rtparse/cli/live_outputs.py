@@ -106,9 +106,12 @@ def source_names(specs: Sequence[str]) -> list[str]:
     """A name of each source that may be part of a file's name, all different, without what may be secret in a URL."""
     names: list[str] = []
     for spec in specs:
-        stem = _stem(spec)
-        same = sum(name == stem or re.fullmatch(rf"{re.escape(stem)}-\d+", name) is not None for name in names)
-        names.append(f"{stem}-{same + 1}" if same else stem)
+        name = stem = _stem(spec)
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
     return names
 
 

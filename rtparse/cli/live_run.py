@@ -12,7 +12,8 @@ import click
 
 from rtparse.cli.interrupt import stopping
 from rtparse.cli.live_status import LiveStatus
-from rtparse.errors import RtparseError, SourceError
+from rtparse.cli.terminal import console
+from rtparse.errors import RtparseError
 from rtparse.parser import Parser
 from rtparse.sinks import Fanout, Output, WindowClosed
 from rtparse.sources.live import LiveSource
@@ -36,8 +37,8 @@ def run(
     Ends with SIGINT or SIGTERM, after `seconds`, when a window is closed, when no output is left and when all sources
     have ended: then the outputs are finished, so that files are whole. A second signal ends it at once.
 
-    wait: recordings hold up the sources rather than lose a frame. Returns 1 when a source or an output failed. Raises
-    EngineError, and SinkError for an output that cannot be made.
+    wait: recordings hold up the sources rather than lose a frame. Returns 1 when a source, an output or the engine
+    failed, 2 when that was wrong use. Raises SinkError for an output that cannot be made, and what is a defect.
     """
     out = Fanout(outputs, wait=wait, written=lambda parsing: sources[parsing.frame.source].delivered(parsing.frame))
     work = _Work(parser, sources, out)
@@ -54,7 +55,7 @@ def run(
         work.stop()
         out.abort()
         raise
-    return work.report()
+    return work.report(status.error)
 
 
 class _Work:
@@ -80,18 +81,19 @@ class _Work:
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
 
-    def report(self) -> int:
-        """Say what came of it; the exit code. Raises what the engine raised."""
+    def report(self, other: RtparseError | None) -> int:
+        """Say what came of it, and what else failed; the exit code. Raises what is a defect."""
         if self._error is not None and not isinstance(self._error, RtparseError):
             raise self._error
-        errors = [str(self._error)] if self._error else []
-        errors += [f"{self._sources[number].info.name}: {error}" for number, error in self._failed.items()]
-        errors += [f"{state.name}: {state.error}" for state in self._out.states if state.error]
+        errors: list[tuple[str, BaseException]] = [("", self._error)] if self._error else []
+        errors += [(f"{self._sources[number].info.name}: ", error) for number, error in self._failed.items()]
+        errors += [(f"{state.name}: ", state.error) for state in self._out.states if state.error]
+        errors += [("", other)] if other else []
         for source, frames in zip(self._sources, self._frames, strict=True):
-            click.echo(f"{source.info.name}: {frames} frame{'s' if frames != 1 else ''} parsed", err=True)
-        for line in errors:
-            click.echo(f"error: {line}", err=True)
-        return 1 if errors else 0
+            console.print(f"{source.info.name}: {frames} frame{'s' if frames != 1 else ''} parsed", soft_wrap=True)
+        for name, error in errors:
+            click.echo(f"error: {name}{error}", err=True)
+        return max((error.exit_code if isinstance(error, RtparseError) else 1 for _, error in errors), default=0)
 
     def _run(self) -> None:
         try:
@@ -104,9 +106,8 @@ class _Work:
                     self._failed = {number: error for number, error in stream.ended.items() if error is not None}
         except WindowClosed:
             pass
-        except SourceError:
-            pass  # of the last source to end; it is among the failed
         except BaseException as error:
-            self._error = error
+            if not isinstance(error, RtparseError) or error not in self._failed.values():  # else of the last source
+                self._error = error
         finally:
             self.ended.set()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from rtparse.cli.terminal import console
+from rtparse.errors import SinkError
 from rtparse.sinks import Fanout
 from rtparse.sinks.partial import write_errors
 from rtparse.sources.live import LiveSource, LiveStatistics
@@ -22,12 +25,14 @@ from rtparse.sources.live import LiveSource, LiveStatistics
 LINE_SECONDS = 5.0
 """Between two lines of --stats, and of the terminal's substitute."""
 
+_log = logging.getLogger("rtparse")
+
 
 class LiveStatus:
     """Tells about sources and their outputs while it is open. `update` is to be called a few times a second.
 
     stats: a file that gets a line of JSON every LINE_SECONDS and one at the end, or None. Raises SinkError when it
-    cannot be written.
+        cannot be made; when it cannot be written later it is dropped, with a warning, and `error` says why.
     """
 
     def __init__(self, sources: Sequence[LiveSource], out: Fanout, stats: Path | None) -> None:
@@ -35,6 +40,7 @@ class LiveStatus:
         self._out = out
         self._stats = stats
         self._file: TextIO | None = None
+        self.error: SinkError | None = None
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._next = time.monotonic() + LINE_SECONDS
 
@@ -51,8 +57,7 @@ class LiveStatus:
     ) -> None:
         if self._live:
             self._live.stop()
-        if self._file:
-            self._file.close()
+        self._close()
 
     def update(self, *, last: bool = False) -> None:
         """last: the run has ended, so a line is due."""
@@ -75,8 +80,19 @@ class LiveStatus:
                 "sources": [asdict(each) for each in statistics],
                 "outputs": outputs,
             }
-            with write_errors(self._stats):
-                self._file.write(json.dumps(line) + "\n")
+            try:
+                with write_errors(self._stats):
+                    self._file.write(json.dumps(line) + "\n")
+            except SinkError as error:
+                self.error = error
+                self._close()
+                _log.warning("%s was dropped, the run goes on: %s", self._stats, error)
+
+    def _close(self) -> None:
+        if self._file:
+            with suppress(OSError):  # closing writes what is buffered, and fails again on a full disk
+                self._file.close()
+            self._file = None
 
     def _table(self, statistics: Sequence[LiveStatistics]) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0))

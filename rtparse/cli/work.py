@@ -55,7 +55,7 @@ class SideOutputs:
 def keep_existing(path: Path, replace: bool) -> None:
     """Raise UsageError for a file that is there and may not be replaced."""
     if path.exists() and not replace:
-        raise UsageError(f"{path} exists", "choose another name with -o, or -y to replace it")
+        raise UsageError(f"{path} exists", "choose another name, or give -y to replace it")
 
 
 def keep_filled(folder: Path, replace: bool) -> None:

@@ -165,6 +165,26 @@ def test_it_ends_after_its_time_though_nothing_comes(live: Start) -> None:
     assert b"0 frames parsed" in said
 
 
+def test_wrong_use_that_a_frame_tells_is_said_once(live: Start) -> None:
+    process = live("--roi", "150,0,20,20", "--labels-to-stdout", "-q")
+    _, said = process.communicate(picture(0), timeout=120)
+    assert process.returncode == 2
+    assert said.decode().splitlines() == [
+        "error: stdin: the region 150,0,20,20 ends at 170,20, the frame has 160x96 pixels; "
+        "expected x + width and y + height within the frame"
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_statistics_that_cannot_be_written_end_nothing_else(folder: Path, live: Start) -> None:
+    process = live("--jsonl", "out.jsonl", "--stats", "/dev/full", "-y", "--keep-all")
+    _, said = process.communicate(b"".join(map(picture, range(5))), timeout=120)
+    assert process.returncode == 1
+    assert len(lines_of(folder / "out.jsonl")) == 5
+    assert b"5 frames parsed" in said
+    assert b"error: /dev/full cannot be written (No space left on device)" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -216,7 +236,7 @@ def test_messages_hold_no_password_of_a_source() -> None:
 
 def test_names_of_sources_are_different_and_hold_no_password() -> None:
     specs = ["0", "/dev/video1", "rtsp://me:se@cret@cam.local/front?x=1", "rtsp://cam.local/front", "screen", "0"]
-    specs.append("videotestsrc ! appsink")
+    specs += ["videotestsrc ! appsink", "http://b-3", "http://b", "http://b", "http://b"]
     assert source_names(specs) == [
         "camera-0",
         "video1",
@@ -225,4 +245,8 @@ def test_names_of_sources_are_different_and_hold_no_password() -> None:
         "screen",
         "camera-0-2",
         "gstreamer",
+        "b-3",
+        "b",
+        "b-2",
+        "b-4",
     ]
