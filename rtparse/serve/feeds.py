@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, Timer, current_thread
 
 from rtparse.closing import Closing
 from rtparse.errors import RtparseError, UsageError
@@ -75,7 +76,8 @@ def feed_source(spec: str) -> tuple[str, Callable[[], LiveSource]]:
     Raises UsageError for what cannot be meant.
     """
     path = Path(spec)
-    if path.exists() and not re.fullmatch(r"/dev/.+", spec):
+    # Path.exists raises for a name that is too long for a file, as pipelines are.
+    if os.path.exists(spec) and not re.fullmatch(r"/dev/.+", spec):  # noqa: PTH110
         LoopedFile(path).close()  # says at once what is wrong with it
         return path.stem, lambda: LiveSource(path.name, partial(LoopedFile, path))
     if spec.startswith("stdin:"):
@@ -86,14 +88,14 @@ def feed_source(spec: str) -> tuple[str, Callable[[], LiveSource]]:
         name = re.sub(r"^[^:]+://(?:[^/@]*@)?([^/?#]*).*", r"\1", name)
     elif "!" in name:
         name = "pipeline"
-    return name.removeprefix("camera /dev/"), lambda: open_live(spec)
+    return re.sub(r"^camera /.*/", "", name), lambda: open_live(spec)
 
 
 @dataclass(eq=False)
 class _Line:
     """One smoothing of a feed, for all who want it."""
 
-    view: LiveView[Frame]
+    view: LiveView[Frame] = field(init=False)
     watchers: set[Callable[[bytes | None], None]] = field(default_factory=set)
 
 
@@ -116,7 +118,7 @@ class Feed(Closing):
         self._lines: dict[float, _Line] = {}
         self._source: LiveSource | None = None
         self._reader: Thread | None = None
-        self._left = time.monotonic()
+        self._rest: Timer | None = None  # runs while the source is read for nobody
         self._closed = False
 
     @property
@@ -131,11 +133,16 @@ class Feed(Closing):
         with self._lock:
             if self._closed:
                 raise UsageError("the feed was closed", "nothing is shown any more")
+            if self._rest is not None:
+                self._rest.cancel()
+                self._rest = None
             line = self._lines.get(smooth)
             if line is None:
                 parser = self._parser.with_smooth(smooth)
-                show, fail = partial(self._shown, smooth), partial(self._failed, smooth)
-                line = self._lines[smooth] = _Line(LiveView(parser, self.name, _same, show, fail))
+                line = _Line()
+                show, fail = partial(self._shown, line), partial(self._failed, smooth, line)
+                line.view = LiveView(parser, self.name, _same, show, fail)
+                self._lines[smooth] = line
             line.watchers.add(shown)
             if self._reader is None:
                 self._reader = Thread(target=self._read, name=f"rtparse-feed {self.name}", daemon=True)
@@ -151,7 +158,7 @@ class Feed(Closing):
             if line.watchers:
                 return
             del self._lines[smooth]
-            self._left = time.monotonic()
+            self._linger()
         line.view.close()
 
     def close(self) -> None:
@@ -159,6 +166,10 @@ class Feed(Closing):
             self._closed = True
             lines, self._lines = list(self._lines.values()), {}
             source, reader = self._source, self._reader
+            rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.cancel()
+            rest.join()
         for line in lines:
             line.view.close()
         if source is not None:
@@ -185,40 +196,63 @@ class Feed(Closing):
 
     def _read_source(self, source: LiveSource) -> None:
         with self._lock:
-            if self._closed:
+            if self._closed or not (self._lines or self._rest):
                 return
             self._source = source
         for frame in source:
             with self._lock:
-                if self._closed or (not self._lines and time.monotonic() > self._left + LINGER_SECONDS):
+                if self._closed:
                     return
                 lines = list(self._lines.values())
             for line in lines:
                 line.view.give(frame)
 
+    def _linger(self) -> None:
+        """Under the lock: when nobody watches any more, let go of the source in a while, even if it gives none."""
+        if self._lines or self._reader is None or self._closed:
+            return
+        self._rest = Timer(LINGER_SECONDS, self._let_go)
+        self._rest.name = f"rtparse-rest {self.name}"
+        self._rest.daemon = True
+        self._rest.start()
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._rest is not current_thread():
+                return  # somebody has come
+            self._rest = None
+            source = self._source
+        if source is not None:
+            source.close()
+
     def _end_lines(self) -> None:
         with self._lock:
             lines, self._lines = list(self._lines.values()), {}
-        for shown in [shown for line in lines for shown in line.watchers]:
+            told = [shown for line in lines for shown in line.watchers]
+            for line in lines:
+                line.watchers.clear()
+        for shown in told:
             shown(None)
         for line in lines:
             line.view.close()
 
-    def _shown(self, smooth: float, parsing: Parsing) -> None:
+    def _shown(self, line: _Line, parsing: Parsing) -> None:
         with self._lock:
-            line = self._lines.get(smooth)
-            watchers = [] if line is None else list(line.watchers)
+            watchers = list(line.watchers)
         self._counted(parsing)
-        if line is not None and watchers:
+        if watchers:
             message = encode(parsing, picture=True, dropped=line.view.dropped)
             for shown in watchers:
                 shown(message)
 
-    def _failed(self, smooth: float, error: RtparseError) -> None:
+    def _failed(self, smooth: float, line: _Line, error: RtparseError) -> None:
         _LOG.error("%s cannot be parsed: %s", self.name, error)
         with self._lock:
-            line = self._lines.pop(smooth, None)
-        for shown in line.watchers if line else ():
+            if self._lines.get(smooth) is line:  # else the last one has left, and others may have come
+                del self._lines[smooth]
+                self._linger()
+            watchers, line.watchers = line.watchers, set()
+        for shown in watchers:
             shown(None)
 
 

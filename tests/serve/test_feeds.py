@@ -22,6 +22,7 @@ MakeClip = Callable[..., Path]
         ("rtsp://user:secret@10.0.0.7:554/stream?key=secret", "10.0.0.7:554"),
         ("https://example.org/secret/live.m3u8", "example.org"),
         ("screen", "screen"),
+        ("/dev/v4l/by-id/usb-cam-index0", "usb-cam-index0"),
     ],
 )
 def test_names_hold_no_password_and_no_path(spec: str, name: str) -> None:
@@ -35,7 +36,7 @@ def test_a_file_is_named_without_its_folder(make_clip: MakeClip, image_file: Cal
     assert feed_source(str(clip.parent))[0] == clip.parent.name
 
 
-@pytest.mark.parametrize("spec", ["no-such-file.mp4", "stdin:64x64:bgr24"])
+@pytest.mark.parametrize("spec", ["no-such-file.mp4", "stdin:64x64:bgr24", "x" * 300])  # the last is too long for a name
 def test_what_cannot_be_watched_is_refused_at_once(spec: str) -> None:
     with pytest.raises(UsageError):
         feed_source(spec)

@@ -24,6 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from rtparse import CLASSES, Frame, Parser, UsageError
 from rtparse.engines.fake import FakeEngine
+from rtparse.errors import EngineError, SourceError
 from rtparse.serve import feeds, live
 from rtparse.serve.limits import Limits
 from rtparse.sources.base import Source, SourceInfo
@@ -342,6 +343,63 @@ def test_a_source_is_read_only_while_somebody_watches(serve: Serve, monkeypatch:
             time.sleep(0.02)
         assert state() == "idle"
         assert numbers.opened == times
+
+
+def test_a_source_that_gives_nothing_is_let_go_of_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "LINGER_SECONDS", 0.05)
+    tries: list[float] = []
+
+    def away() -> Source:
+        tries.append(time.monotonic())
+        raise SourceError("it is away")
+
+    url = serve([("away", lambda: LiveSource("away", away))])
+
+    def state() -> str:
+        return str(HTTP.get(f"{url}/api/sources").json()["sources"][0]["state"])
+
+    with opened(url, "/live/sources/0"):
+        deadline = time.monotonic() + 20
+        while not tries and time.monotonic() < deadline:
+            time.sleep(0.01)
+    while state() != "idle" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert state() == "idle"
+    count = len(tries)
+    time.sleep(1)
+    assert len(tries) == count > 0
+
+
+def test_a_view_that_fails_when_its_viewer_has_left_ends_no_other(answer: NDArray[np.uint8]) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def first_fails(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not entered.is_set():
+            entered.set()
+            leave.wait(20)
+            raise EngineError("the first run failed")
+        return np.zeros((len(batch), 20, 32, 48), np.float32)
+
+    told: list[bytes | None] = []
+    name, opener = Numbers().feed()
+    with (
+        Parser(FakeEngine(first_fails), size=(64, 96)) as parser,
+        feeds.Feed(parser, name, opener) as feed,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        feed.watch(0.0, gone := (lambda message: None))
+        assert entered.wait(20)
+        leaving = pool.submit(feed.unwatch, 0.0, gone)  # which waits for the run
+        while feed._lines:
+            time.sleep(0.005)
+        feed.watch(0.0, told.append)
+        leave.set()
+        leaving.result(20)
+        deadline = time.monotonic() + 20
+        while len(told) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert len(told) >= 3
+    assert None not in told
 
 
 def test_who_acknowledges_nothing_is_given_two_messages_and_a_while(
