@@ -17,7 +17,7 @@ from rtparse import __version__
 from rtparse.parser import Parser
 from rtparse.serve.api import TITLE, api_router
 from rtparse.serve.feeds import Feed
-from rtparse.serve.guard import Guard
+from rtparse.serve.guard import SECURITY_HEADERS, Guard
 from rtparse.serve.jobs import VideoJobs
 from rtparse.serve.limits import Limits
 from rtparse.serve.live import live_router
@@ -65,7 +65,7 @@ def server_app(
     app.include_router(api_router(parser, bounds, decoder))
     app.include_router(videos_router(parser, jobs, bounds))
     app.include_router(live_router(parser, feeds, live_decoder, bounds, metrics))
-    answer_problems(app)
+    answer_problems(app, SECURITY_HEADERS)
 
     @app.get("/metrics", tags=["server"], response_class=Response)
     def read_metrics() -> Response:

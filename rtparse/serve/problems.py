@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -71,9 +72,12 @@ _MEANINGS = {
 }
 
 
-def answer_problems(app: FastAPI) -> None:
+def answer_problems(app: FastAPI, defect_headers: Mapping[str, str] = {}) -> None:
     """Make every failure of an app's handlers a ProblemAnswer. Messages of the library stay in the log: they may name
-    files of this machine."""
+    files of this machine.
+
+    defect_headers: of the answer to an error that nobody expected, which no middleware of the app sees.
+    """
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, problem: Problem) -> JSONResponse:
@@ -99,4 +103,5 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> JSONResponse:
-        return Problem(500, "defect", "an unexpected error", "the server's log says more").answer()
+        got, expected = "an unexpected error", "the server's log says more"
+        return Problem(500, "defect", got, expected, dict(defect_headers)).answer()

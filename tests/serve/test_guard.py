@@ -9,13 +9,17 @@ from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from rtparse import Parser
+from rtparse.engines.fake import FakeEngine
 from rtparse.serve.app import server_app
+from rtparse.serve.guard import SECURITY_HEADERS
 
 HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
 
@@ -121,6 +125,21 @@ def test_every_answer_has_the_safe_headers(url: str, path: str) -> None:
     assert headers["x-frame-options"] == "DENY"
     assert headers["cache-control"] == "no-store"
     assert "server" not in headers
+
+
+def test_the_answer_to_a_defect_has_them_too(
+    running: Callable[[FastAPI], AbstractContextManager[str]], image_file: Callable[..., bytes], url: str
+) -> None:
+    def broken(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise ValueError("defect")
+
+    with Parser(FakeEngine(broken), size=(64, 96)) as parser, running(server_app(parser)) as broken_url:
+        headers = {"Content-Type": "image/jpeg"}
+        answer = HTTP.post(f"{broken_url}/api/parse", content=image_file(), headers=headers)
+    assert answer.status_code == 500
+    usual = HTTP.get(f"{url}/healthz").headers
+    for name in SECURITY_HEADERS:
+        assert answer.headers[name] == usual[name]
 
 
 def test_without_a_token_nothing_but_the_page_is_shown(guarded: str) -> None:
