@@ -102,7 +102,7 @@ class VideoJobs(Closing):
 
     def reserve(self, options: VideoOptions) -> VideoJob | None:
         """A job whose upload is to be written to `job.upload`, then `start`ed or `remove`d; None while there are too
-        many."""
+        many. Raises OSError where it can have no folder."""
         with self._lock:
             under_way = sum(job.state not in _FINISHED for job in self._jobs.values())
             if under_way >= self._limits.videos:
@@ -114,7 +114,11 @@ class VideoJobs(Closing):
             job = self._jobs[name] = VideoJob(name, self._folder / name, options)
         for old in finished[: max(0, len(finished) + 1 - self._limits.results)]:
             self.remove(old)
-        job.folder.mkdir()
+        try:
+            job.folder.mkdir()
+        except OSError:
+            self.remove(job)
+            raise
         return job
 
     def start(self, job: VideoJob) -> None:

@@ -74,7 +74,11 @@ def videos_router(parser: Parser, jobs: VideoJobs, limits: Limits) -> APIRouter:
             parser.check_classes(names)
         except UsageError as error:
             raise Problem(422, "parameter", error.message, error.hint) from None
-        job = jobs.reserve(VideoOptions(view, alpha, names, smooth))
+        no_room = busy("a video for which there is no room on the disk", "another try later")
+        try:
+            job = jobs.reserve(VideoOptions(view, alpha, names, smooth))
+        except OSError:
+            raise no_room from None
         if job is None:
             raise busy(f"{limits.videos} videos under way", "another try when one of them is done")
         try:
@@ -82,7 +86,7 @@ def videos_router(parser: Parser, jobs: VideoJobs, limits: Limits) -> APIRouter:
                 await receive(request, limits.video_bytes, limits.upload_seconds, file.write)
         except OSError:
             await run_in_threadpool(jobs.remove, job)
-            raise busy("a video for which there is no room on the disk", "another try later") from None
+            raise no_room from None
         except BaseException:
             jobs.remove(job)
             raise

@@ -226,6 +226,20 @@ def test_too_many_bytes_are_refused_and_leave_nothing(
     assert not list((tmp_path / "temporary").glob("*/*"))
 
 
+def test_a_disk_without_room_takes_no_place_from_later_videos(
+    serve: Serve, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    url = serve(limits=Limits(videos=1))
+    (folder,) = tmp_path.glob("rtparse-serve-*")
+    folder.rmdir()
+    for _ in range(2):
+        refused = upload(url, clip)
+        assert (refused.status_code, "no room on the disk" in refused.text) == (503, True)
+    folder.mkdir()
+    assert upload(url, clip).status_code == 202
+
+
 def test_an_id_that_was_never_given(url: str) -> None:
     assert HTTP.get(f"{url}/api/videos/{'a' * 22}").status_code == 404
     assert HTTP.get(f"{url}/api/videos/{'a' * 22}/result").status_code == 404
