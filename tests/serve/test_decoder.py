@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -185,6 +187,20 @@ def test_closing_ends_what_is_under_way(image_file: ImageFile) -> None:
         if isinstance(thread, threading.Timer):  # called off, it ends a moment later
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_a_decoder_that_hangs_ends_with_its_server(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "video")  # which nobody writes: to open it takes for ever
+    command = [sys.executable, "-m", "rtparse.serve.decoder", "video", tmp_path / "video", tmp_path / "sound", "1000"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1.5)
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 1
+        finally:
+            process.kill()
 
 
 def _only_worker(decoder: ImageDecoder) -> int:
