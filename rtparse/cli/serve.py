@@ -187,5 +187,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host} port {port} ({error.strerror})", "choose another --port") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: of what is no name of a host
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot listen on {host} port {port} ({reason})", "choose another --port") from None

@@ -134,6 +134,7 @@ def test_https_with_a_token(image_file: ImageFile, tiny_onnx: Path, certificate:
         (("--host", "0.0.0.0", "--token", "with a space in between"), "without spaces"),
         (("--host", "192.0.2.1", "--token", TOKEN), "cannot listen on 192.0.2.1"),
         (("--host", "no.such.host.invalid", "--token", TOKEN), "cannot listen on no.such.host.invalid"),
+        (("--host", "x" * 70, "--token", TOKEN), "cannot listen on xxx"),  # too long for a name
         (("--cert", "missing.pem"), "got one of --cert and --key"),
         (("--cert", "missing.pem", "--key", "missing.pem"), "there is no file missing.pem"),
         (("--cert", "{cert}", "--key", "{cert}"), "cannot be used"),
