@@ -36,7 +36,7 @@ def test_a_file_is_named_without_its_folder(make_clip: MakeClip, image_file: Cal
     assert feed_source(str(clip.parent))[0] == clip.parent.name
 
 
-@pytest.mark.parametrize("spec", ["no-such-file.mp4", "stdin:64x64:bgr24", "x" * 300])  # the last is too long for a name
+@pytest.mark.parametrize("spec", ["no-such-file.mp4", "stdin:64x64:bgr24", "x" * 300])  # too long for a file
 def test_what_cannot_be_watched_is_refused_at_once(spec: str) -> None:
     with pytest.raises(UsageError):
         feed_source(spec)
