@@ -178,7 +178,7 @@ def _photo(pictures: list[NDArray[np.uint8]]) -> dict[str, Any]:
 
 
 def test_overlay_of_a_source_moves_and_is_measured(visit: Open, site: str) -> None:
-    page = visit(site)
+    page = visit(f"{site}/#constructor")  # names no tab
     assert page.title().startswith("Live")
     page.wait_for_selector("#picture:visible")
     _choose_view(page, "labels")
@@ -457,6 +457,10 @@ def test_narrow_screens_never_scroll_sideways(
           .filter((e) => e.checkVisibility()).map((e) => [e.innerText, e.getBoundingClientRect().height])
           .filter(([, height]) => height < 40)"""
         assert page.evaluate(small) == [], "too small for a thumb"
+    page.wait_for_function("() => document.getElementById('player').videoWidth")
+    for mode in ("image", "video"):  # the video keeps its shape when the visitor comes back to it
+        page.click(f"#tab-{mode}")
+    assert page.evaluate("document.getElementById('stage').style.getPropertyValue('--ratio')")[:5] == "1.777"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -63,7 +63,7 @@ async function start() {
 
   const asked = location.hash.slice(1);
   const usual = sources.length ? "live" : window.isSecureContext ? "camera" : "image";
-  go(asked in modes ? asked : usual);
+  go(Object.hasOwn(modes, asked) ? asked : usual);
 }
 
 /** Files that are dropped anywhere on the page, or pasted. */

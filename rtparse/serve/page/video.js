@@ -37,10 +37,7 @@ export class VideoMode {
     window.addEventListener("pagehide", ({ persisted }) => {
       if (this.#job?.id && !this.#job.done && !persisted) this.#forget(this.#job);
     });
-    this.#player.addEventListener("loadedmetadata", () => {
-      this.#stage.ratio = this.#player.videoWidth / this.#player.videoHeight;
-    });
-    this.#player.addEventListener("error", () => this.#reveal());
+    for (const event of ["loadedmetadata", "error"]) this.#player.addEventListener(event, () => this.#reveal());
   }
 
   enter() {
@@ -186,6 +183,8 @@ export class VideoMode {
       const able = this.#job?.done ? "It can be downloaded." : "The server may well parse it.";
       this.#stage.card("No preview", `Your browser cannot play this kind of file. ${able}`);
     } else {
+      const { videoWidth, videoHeight } = this.#player;
+      if (videoHeight) this.#stage.ratio = videoWidth / videoHeight;
       this.#stage.hideCard();
     }
   }
