@@ -71,9 +71,11 @@ class Meter:
         return self._now.reconnects
 
     def arrived(self, at: float, repaired_times: int) -> bool:
-        """A frame came. Whether the source was not live before."""
+        """A frame came. Whether the source was not live before. One that comes after the end counts for nothing."""
         with self._lock:
             now = self._now
+            if now.state == "closed":
+                return False
             first = now.state != "live"
             back = first and now.frames_in > 0
             self._arrivals.append(at)

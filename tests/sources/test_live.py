@@ -160,6 +160,27 @@ def test_closing_from_another_thread_ends_it_at_once(end: BaseException | str) -
     assert list(source) == []
 
 
+def test_a_frame_that_comes_after_closing_brings_nothing_back() -> None:
+    go_on = threading.Event()
+
+    class Late(Given):
+        def __iter__(self) -> Iterator[Frame]:
+            yield self._frames[0]
+            go_on.wait(10)
+            yield self._frames[1]
+
+    threads = threading.active_count()
+    source = LiveSource("given", opening(Late([frame(1, 0.0), frame(2, 0.1)])))
+    next(iter(source))
+    source.close()
+    go_on.set()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    statistics = source.statistics()
+    assert (statistics.state, statistics.frames_in, statistics.reconnects) == ("closed", 1, 0)
+
+
 def test_many_reconnects_gain_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtparse.sources.live.FIRST_DELAY", 0.001)
     monkeypatch.setattr("rtparse.sources.live.LONGEST_DELAY", 0.001)

@@ -265,6 +265,40 @@ def test_motion_jpeg_over_http(numbered: Callable[[int], np.ndarray], number_of:
     assert source.statistics().repaired_times == 0
 
 
+def test_hls_is_read_from_its_newest_piece_on(
+    coded: Callable[..., list[bytes]], number_of: Callable[[np.ndarray], int]
+) -> None:
+    """A piece holds a second; three are named at a time, and each second another one comes."""
+    pieces = transport_stream(coded(1, 8 * FPS), 5)
+    began = time.monotonic()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.endswith(".ts"):
+            first = FPS * int(handler.path[1:-3])
+            handler.wfile.write(b"".join(pieces[first : first + FPS]))
+            return
+        oldest = int(time.monotonic() - began)
+        lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", f"#EXT-X-MEDIA-SEQUENCE:{oldest}"]
+        lines += [f"#EXTINF:1.0,\n{number}.ts" for number in range(oldest, oldest + 3)]
+        handler.wfile.write("\n".join([*lines, ""]).encode())
+
+    with (
+        streaming(answer, "application/vnd.apple.mpegurl") as url,
+        open_live(url, LiveOptions(keep_all=True)) as source,
+    ):
+        numbers, times = [], []
+        for frame in source:
+            numbers.append(number_of(frame.image))
+            times.append(frame.pts)
+            if len(numbers) == 2 * FPS + 10:
+                break
+    assert numbers[0] >= 2 * FPS
+    assert (np.diff(numbers) == 1).all()
+    assert np.diff(times) == pytest.approx(1 / FPS, abs=1e-4)
+    statistics = source.statistics()
+    assert (statistics.reconnects, statistics.repaired_times, statistics.duplicates) == (0, 0, 0)
+
+
 def test_a_dead_source_holds_no_other(serve_rtsp: Callable[..., object]) -> None:
     live = open_live(serve_rtsp(1).url)  # type: ignore[attr-defined]
     with accepting(lambda connection: None) as port, Parser(FakeEngine(np.zeros((8, 16), np.uint8))) as parser:
