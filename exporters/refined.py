@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,5 +64,6 @@ def refine_onnx(
     except OSError as error:
         raise EngineError(f"{target} cannot be written ({error.strerror})", "choose another folder") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
     return Refined(done.float32_layers, done.agreement)

@@ -44,6 +44,21 @@ def dynamic(model: CDLinkNet, pictures: list[np.ndarray], tmp_path_factory: pyte
     return path
 
 
+def test_a_place_that_cannot_be_written_is_named(
+    model: CDLinkNet, pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proto = onnx.ModelProto()
+    monkeypatch.setattr(exporter, "to_onnx", lambda *arguments: proto)  # neither is what is asked about
+    monkeypatch.setattr(exporter, "compare", lambda *arguments: exporter.Parity(0.0, 1.0, 4))
+    (tmp_path / "file").write_text("")
+    for place, reason in (("none", "No such file or directory"), ("file", "Not a directory")):
+        with pytest.raises(
+            EngineError, match=rf"{place}/m\.onnx cannot be written \({reason}\); choose another folder"
+        ):
+            exporter.export_onnx(model, tmp_path / place / "m.onnx", ModelMetadata(), pictures)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_file_runs_at_any_batch_and_size(dynamic: Path, model: CDLinkNet) -> None:
     session = onnxruntime.InferenceSession(str(dynamic))
     for shape in ((1, 3, 32, 32), (2, 3, 176, 304), (5, 3, 16, 64)):
