@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from rtparse.engines.base import Engine
+from rtparse.errors import UsageError
 from rtparse.metadata import ModelMetadata
 from rtparse.parser import Parser
 from rtparse.train.compose import Pair
@@ -32,10 +33,14 @@ class Board:
     """Writes TensorBoard events into a run's folder. A run that goes on replaces what came after its step.
 
     held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count.
+    Raises UsageError for a folder that cannot be made or written into.
     """
 
     def __init__(self, folder: Path, step: int, held_out: Sequence[Pair]) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=step)
+        try:
+            self._writer = SummaryWriter(str(folder), purge_step=step)
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written into ({error.strerror})", "choose another folder") from None
         self._held_out = held_out
 
     def __enter__(self) -> Self:
