@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -48,24 +49,31 @@ def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | N
 def _readable(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError, BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EngineError(f"{name} cannot be read ({reason})", "expected a file of weights, no pickled model") from None
 
 
-def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:
+@contextmanager
+def _fitting(name: str) -> Iterator[None]:
     try:
-        encoder.load_state_dict(_wanted(encoder, state))
+        yield
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise EngineError(f"{name} does not fit the encoder ({detail})", "give the file of the same ResNet") from None
 
 
+def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:
+    with _fitting(name):
+        encoder.load_state_dict(_wanted(encoder, state))
+
+
 def _load_folded(encoder: ResNetEncoder, path: Path, pictures: Tensor) -> None:
-    with np.load(path, allow_pickle=False) as archive:
+    with _readable(str(path)), np.load(path, allow_pickle=False) as archive:
         state = _wanted(encoder, {key: torch.from_numpy(archive[key]) for key in archive.files})
     weights = {key: value for key, value in state.items() if key.endswith(".weight")}
-    strange = encoder.load_state_dict(weights, strict=False).unexpected_keys
+    with _fitting(str(path)):
+        strange = encoder.load_state_dict(weights, strict=False).unexpected_keys
     if strange:
         raise EngineError(f"{path} does not fit the encoder (it has {strange[0]})", "give the file of the same ResNet")
     biases = {norm_of(key.removesuffix(".bias")): value for key, value in state.items() if key.endswith(".bias")}

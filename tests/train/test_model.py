@@ -223,12 +223,22 @@ def test_imagenet_file_of_torchvisions_form_loads(tmp_path: Path) -> None:
         load_imagenet(ResNetEncoder("resnet34"), str(tmp_path / "resnet18.pth"))
 
 
-@pytest.mark.parametrize("where", ["weights.pth", "weights.safetensors", "http://127.0.0.1:9/weights.pth"])
+@pytest.mark.parametrize(
+    "where", ["weights.pth", "weights.safetensors", "weights.npz", "http://127.0.0.1:9/weights.pth"]
+)
 def test_imagenet_files_that_cannot_be_read_are_named(tmp_path: Path, where: str) -> None:
     (tmp_path / Path(where).name).write_bytes(b"no weights")
     given = where if where.startswith("http") else str(tmp_path / where)
     with pytest.raises(EngineError, match=r"weights\.\w+ cannot be read"):
-        load_imagenet(ResNetEncoder("resnet18"), given)
+        load_imagenet(ResNetEncoder("resnet18"), given, torch.zeros(2, 3, 32, 32))
+
+
+def test_folded_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    pictures = torch.zeros(2, 3, 32, 32)
+    for name, shape, message in (("conv1", (3, 3, 3, 3), "size mismatch for conv1"), ("stem", (1,), "it has stem")):
+        np.savez(tmp_path / "folded.npz", **{f"{name}.weight": np.zeros(shape, np.float32)})
+        with pytest.raises(EngineError, match=rf"folded\.npz does not fit the encoder \({message}"):
+            load_imagenet(ResNetEncoder("resnet18"), str(tmp_path / "folded.npz"), pictures)
 
 
 def test_folded_weights_unfold_to_the_same_function(tmp_path: Path) -> None:
