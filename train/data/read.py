@@ -15,8 +15,8 @@ from rtparse.train.compose import Pair
 from rtparse.train.data.classmaps import LIP, UNKNOWN, ClassMap
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_COLOUR_TYPE = 25
-"""Offset of a PNG's colour type (W3C PNG, 11.2.1)."""
+_PNG_BIT_DEPTH, _PNG_COLOUR_TYPE = 24, 25
+"""Offsets in a PNG (W3C PNG, 11.2.1)."""
 _PALETTE = 3
 _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
@@ -47,6 +47,8 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     content = _content(path)
     if content.startswith(_PNG) and content[_PNG_COLOUR_TYPE] == _PALETTE:
         return _indices(path, content)
+    if content.startswith(_PNG) and content[_PNG_BIT_DEPTH] < 8:  # OpenCV would spread such grey over 0..255
+        raise SourceError(f"{path} has {content[_PNG_BIT_DEPTH]} bits a pixel", "expected 8-bit ids")
     labels = _decoded(path, content, cv2.IMREAD_UNCHANGED)
     if labels.dtype != np.uint8:
         raise SourceError(f"{path} has {labels.dtype.itemsize * 8} bits a pixel", "expected 8-bit ids")

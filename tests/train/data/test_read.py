@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -63,6 +65,24 @@ def test_ids_in_three_equal_channels_are_ids(pair: tuple[Path, Path]) -> None:
 def test_wrong_labels_are_named(pair: tuple[Path, Path], labels: NDArray[np.uint8], message: str) -> None:
     cv2.imwrite(str(pair[1]), labels)
     with pytest.raises(SourceError, match=message):
+        read_pair(*pair)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_is_named(pair: tuple[Path, Path], bits: int) -> None:
+    # OpenCV spreads it: a mask of ones would come as 255, which is ignored.
+    ids = (IDS % 2**bits).reshape(20, 10)
+    packed = np.packbits(np.unpackbits(np.pad(ids, ((0, 0), (0, 6)))[:, :, None], axis=2)[:, :, -bits:].reshape(20, -1))
+    rows = b"".join(b"\0" + row.tobytes() for row in packed.reshape(20, -1)[:, : -(-10 * bits // 8)])
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 10, 20, bits, 0, 0, 0, 0)
+    png = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    pair[1].write_bytes(b"\x89PNG\r\n\x1a\n" + png)
+    assert cv2.imread(str(pair[1]), cv2.IMREAD_UNCHANGED).max() == 255  # it is a sound picture
+    with pytest.raises(SourceError, match=rf"1\.png has {bits} bits a pixel; expected 8-bit ids"):
         read_pair(*pair)
 
 
