@@ -26,7 +26,7 @@ class Scores:
     """Figures in 0..1; classes that the labels never show are nan in `iou` and left out of the means.
 
     interval: 95 % bootstrap interval of `miou` over pictures. miou_merged: with left and right made one class.
-    person_iou: everything but background as one class.
+    person_iou: everything but background as one class, nan where the labels show nobody.
     """
 
     miou: float

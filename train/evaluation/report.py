@@ -122,7 +122,7 @@ def _document(found: Judgement) -> dict[str, Any]:
         "miou_merged": figures.miou_merged,
         "pixel_accuracy": figures.pixel_accuracy,
         "mean_accuracy": figures.mean_accuracy,
-        "person_iou": figures.person_iou,
+        "person_iou": _defined(figures.person_iou),
         "boundary_iou": float(np.nanmean(found.boundary_iou)),
         "iou": _by_class(figures.iou),
         "boundary_iou_by_class": _by_class(found.boundary_iou),
@@ -147,7 +147,7 @@ def _figure_rows(found: Judgement) -> list[tuple[str, ...]]:
         ("mIoU, left and right merged", f"{figures.miou_merged:.4f}", ""),
         ("pixel accuracy", f"{figures.pixel_accuracy:.4f}", f"{paper.pixel_accuracy / 100:.4f}"),
         ("mean accuracy", f"{figures.mean_accuracy:.4f}", f"{paper.mean_accuracy / 100:.4f}"),
-        ("person IoU", f"{figures.person_iou:.4f}", ""),
+        ("person IoU", ABSENT if math.isnan(figures.person_iou) else f"{figures.person_iou:.4f}", ""),
         ("boundary IoU", f"{np.nanmean(found.boundary_iou):.4f}", ""),
     ]
 

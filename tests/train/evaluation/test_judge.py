@@ -91,6 +91,14 @@ def test_the_document_is_json_without_nan(found: Judgement) -> None:
     assert document["by_picture"][2] == {"name": "ignored", "miou": None}
 
 
+def test_labels_that_show_nobody_are_said() -> None:
+    blank = Pair(np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8))
+    with Parser(FakeEngine(np.zeros((32, 32), np.uint8)), size=(32, 32)) as parser:
+        report = Report(SUBJECT, judge(parser, [("empty room", blank)]))
+    assert json.loads(json.dumps(report.document(), allow_nan=False))["person_iou"] is None
+    assert "| person IoU | not in the labels |" in report.markdown()
+
+
 def test_the_page_shows_ours_beside_the_papers(found: Judgement) -> None:
     page = Report(SUBJECT, found).markdown()
     lines = page.splitlines()
