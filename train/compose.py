@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtparse._cv import cv2
-from rtparse.classes import IGNORE_LABEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +102,3 @@ def paste(scene: Pair, person: Pair, top: int, left: int) -> None:
     scene.image[target] = ((mixed + 127) // 255).astype(np.uint8)
     inside = mask[source] > 0
     scene.labels[target][inside] = person.labels[source][inside]
-
-
-def visible(labels: NDArray[np.uint8]) -> bool:
-    """Whether any class but background is there to be learned or judged."""
-    return bool(((labels != 0) & (labels != IGNORE_LABEL)).any())
