@@ -32,6 +32,9 @@ WORST = 12
 @click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr; or synthetic.")
 @click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
 @click.option("--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]")
+@click.option(
+    "--hold-out", type=click.IntRange(2), metavar="N", help="With --split held-out, as in training.  [default: 14]"
+)
 @click.option("--wild", is_flag=True, help="Compose the pictures into the frames of `wild` and judge on those.")
 @click.option("--every", type=click.IntRange(1), help="Take every Nth picture.  [default: 1]")
 @averaging
@@ -57,6 +60,7 @@ def command(
     data: str | None,
     video: str | None,
     split: str | None,
+    hold_out: int | None,
     wild: bool,
     every: int | None,
     flip: bool,
@@ -82,6 +86,8 @@ def command(
         raise UsageError(f"got {given}", "give one of them, such as --data folder:PATH")
     if video is not None and (wild or every or split):
         raise UsageError("--wild, --every and --split are for --data", "leave them out with --video")
+    if hold_out and split != "held-out":
+        raise UsageError("--hold-out was given without --split held-out", "add --split held-out")
     if data is not None and smooth is not None:
         raise UsageError("--smooth is for --video: single pictures have no past", "leave it out with --data")
     if as_json and as_markdown:
@@ -92,7 +98,7 @@ def command(
         if video is not None:
             subject_of, found = video, _on_video(parser, video)
         else:
-            dataset = open_labelled(str(data), split or "val", every or 1)
+            dataset = open_labelled(str(data), split or "val", every or 1, hold_out or 0)
             subject_of = f"{data} ({split or 'val'}{', composed as wild' if wild else ''})"
             found = _on_pictures(parser, dataset, wild)
         subject = Subject.of(parser, subject_of, size, flip, scales, smooth or 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from rtparse.cli.terminal import console
 from rtparse.errors import UsageError
 from rtparse.metadata import SIZE_MULTIPLE
 from rtparse.preprocess import fixed_size
-from rtparse.train.data import open_dataset
+from rtparse.train.data import HOLD_OUT, open_dataset
 from rtparse.train.fabric import open_fabric, settled
 from rtparse.train.model import PRESETS
 from rtparse.train.progress import TrainProgress
@@ -75,7 +76,16 @@ def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path
         )
         model = train(fabric, run, listener)
     console.print(f"the model is {model}", soft_wrap=True)
-    spec = run.data[0][0]
-    judged = f"--data {spec}" if spec != "synthetic" else "--data folder:PATH"
-    console.print(f"judge it: rtparse eval --engine {model} {judged}", soft_wrap=True)
-    console.print(f"export it: rtparse export --weights {model} --to {model.with_suffix('.onnx')}", soft_wrap=True)
+    console.print(f"judge it: {shlex.join(['rtparse', 'eval', '--engine', str(model), *unseen(run)])}", soft_wrap=True)
+    export = ["rtparse", "export", "--weights", str(model), "--to", str(model.with_suffix(".onnx"))]
+    console.print(f"export it: {shlex.join(export)}", soft_wrap=True)
+
+
+def unseen(run: RunOptions) -> list[str]:
+    """The options of `rtparse eval` for pictures that the run has not seen, if there are any; the paper's run with its
+    flip test."""
+    options = ["--data", next((spec for spec, _ in run.data if spec != "synthetic"), "folder:PATH")]
+    if options[1] != "folder:PATH" and run.recipe.hold_out:
+        options += ["--split", "held-out"]
+        options += ["--hold-out", str(run.recipe.hold_out)] if run.recipe.hold_out != HOLD_OUT else []
+    return [*options, "--flip"] if run.recipe.style == "paper" else options

@@ -78,6 +78,11 @@ def test_flip_and_scales_change_the_figures(in_process, labelled: Path) -> None:
     assert plain["confusion"] != averaged["confusion"]
 
 
+def test_what_a_run_held_out_is_judged(in_process, labelled: Path) -> None:
+    done = in_process("eval", "--data", labelled, "--split", "held-out", "--hold-out", "2", "--json", *SIZE)
+    assert [each["name"] for each in json.loads(done.stdout)["by_picture"]] == ["0 [x].png", "2 [x].png"]
+
+
 def test_markdown_on_standard_output(in_process, labelled: Path) -> None:
     done = in_process("eval", "--data", labelled, "--markdown", *SIZE)
     assert done.stdout.startswith("# Evaluation\n")
@@ -100,6 +105,7 @@ def test_video(in_process, clip: Path, folder: Path) -> None:
         (("--data", "folder:x", "--video", "y"), "both --data and --video"),
         (("--video", "y", "--wild"), "are for --data"),
         (("--data", "folder:x", "--smooth", "0.5"), "--smooth is for --video"),
+        (("--data", "folder:x", "--hold-out", "5"), "without --split held-out"),
         (("--data", "folder:x", "--json", "--markdown"), "both --json and --markdown"),
         (("--data", "folder:nowhere"), "nowhere"),
         (("--data", "other:x"), "expected KIND:PATH"),

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rtparse._cv import cv2
 from rtparse.cli import main
+from rtparse.cli.training import run_options, unseen
 from rtparse.metadata import ModelMetadata
 from rtparse.train.checkpoint import load_checkpoint, save_checkpoint
 from rtparse.train.model import build_model
@@ -127,6 +129,28 @@ def test_wrong_use_ends_in_one_line(train: Invoke, photos: Path, options: tuple[
     assert code == 2, said
     assert message in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named(train: Invoke, photos: Path) -> None:
+    code, said = train(*QUICK, "--out", "people/images/0.png/run", "--steps", 1)
+    assert code == 2, said
+    assert "people/images/0.png/run cannot be written into (Not a directory); choose another folder" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "changed", "expected"),
+    [
+        (("synthetic",), {}, "--data folder:PATH"),
+        (("synthetic", "folder:a"), {}, "--data folder:a --split held-out"),
+        (("folder:a",), {"hold_out": 5}, "--data folder:a --split held-out --hold-out 5"),
+        (("folder:a",), {"hold_out": 0}, "--data folder:a"),
+        (("lip:LIP",), {"preset": "paper"}, "--data lip:LIP --flip"),
+    ],
+)
+def test_a_run_is_judged_on_what_it_has_not_seen(data: tuple[str, ...], changed: dict[str, Any], expected: str) -> None:
+    preset = changed.pop("preset", "nano")
+    run = run_options(preset, tuple((spec, 1.0) for spec in data), Path("run"), changed)
+    assert " ".join(unseen(run)) == expected
 
 
 def test_ctrl_c_saves(folder: Path, photos: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rtparse.metadata import ModelMetadata
 from rtparse.train.balance import Sample, fit_shifts, sample
 from rtparse.train.checkpoint import save_checkpoint
 from rtparse.train.compose import Pair
+from rtparse.train.data import Dataset
 from rtparse.train.model import ModelConfig, build_model
 
 
@@ -85,7 +87,9 @@ def test_pictures_without_labels_are_refused() -> None:
         sample(engine, [pair])
 
 
-def test_the_command_moves_nothing_but_the_last_bias(tmp_path: Path, people: list[Pair]) -> None:
+@pytest.fixture
+def trained(tmp_path: Path, people: list[Pair]) -> Path:
+    """A folder of eight labelled pictures and of a network, in.safetensors."""
     for number, pair in enumerate(people):
         for name, picture in (("images", pair.image), ("labels", pair.labels)):
             (tmp_path / name).mkdir(exist_ok=True)
@@ -93,17 +97,48 @@ def test_the_command_moves_nothing_but_the_last_bias(tmp_path: Path, people: lis
     torch.manual_seed(0)
     model = build_model(ModelConfig("resnet18", smooth_channels=16, layer4=False))
     save_checkpoint(model, tmp_path / "in.safetensors", ModelMetadata(size_hw=(64, 64)))
-    command.main(
-        [
-            "--weights",
-            f"{tmp_path}/in.safetensors",
-            "--data",
-            f"folder:{tmp_path}",
-            "--to",
-            f"{tmp_path}/out.safetensors",
-        ],
-        standalone_mode=False,
-    )
-    before, after = (load_file(tmp_path / f"{name}.safetensors") for name in ("in", "out"))
+    return tmp_path
+
+
+def balance(trained: Path, *options: str) -> None:
+    files = ["--weights", f"{trained}/in.safetensors", "--to", f"{trained}/out.safetensors"]
+    command.main([*files, *options], standalone_mode=False)
+
+
+def test_the_command_moves_nothing_but_the_last_bias(trained: Path) -> None:
+    balance(trained, "--data", f"folder:{trained}")
+    before, after = (load_file(trained / f"{name}.safetensors") for name in ("in", "out"))
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     assert changed == {"classify.bias"}
+
+
+def test_the_command_fits_on_what_training_saw_and_not_on_all_of_a_large_set(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[list[str]] = []
+
+    def seen(engine: Engine, pairs: Iterable[Pair]) -> Sample:
+        if isinstance(pairs, Dataset):
+            names.append([pairs.paths(number)[0].stem for number in range(len(pairs))])
+        return tilted({}, 50)
+
+    monkeypatch.setattr("rtparse.train.balance.sample", seen)
+    data = ("--data", f"folder:{trained}", "-y")
+    balance(trained, *data)
+    balance(trained, *data, "--hold-out", "5")
+    monkeypatch.setattr("rtparse.cli.balance.MOST_PHOTOS", 1)
+    balance(trained, *data)
+    assert names == [["1", "5"], ["1", "6"], ["1"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "synthetic"), "synthetic, which has no end"),
+        (("--data", "folder:{}", "--hold-out", "2"), "has 4 photos to fit on; expected 6 or more"),
+    ],
+)
+def test_what_cannot_be_fitted_on_is_refused(trained: Path, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        balance(trained, *(option.format(trained) for option in options))
+    assert not (trained / "out.safetensors").exists()

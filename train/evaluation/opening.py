@@ -61,7 +61,7 @@ def model_identity(parser: Parser) -> tuple[str, str]:
     return parser.engine.metadata.name or path.name, digest
 
 
-def open_labelled(spec: str, split: str, every: int = 1) -> Dataset:
+def open_labelled(spec: str, split: str, every: int = 1, hold_out: int = 0) -> Dataset:
     """Every Nth picture of a dataset; see `open_dataset`. A spec that is the path of a folder means folder:PATH."""
-    dataset = open_dataset(f"folder:{spec}" if Path(spec).is_dir() else spec, split)
+    dataset = open_dataset(f"folder:{spec}" if Path(spec).is_dir() else spec, split, hold_out)
     return dataset[: SYNTHETIC if spec == "synthetic" else None : every]
