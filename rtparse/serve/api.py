@@ -1,6 +1,7 @@
 """The JSON API for images. It keeps nothing from one request to the next, so any number of servers may share the work.
 
-`api_app(parser)` is a FastAPI app of its own; `app.include_router(api_router(parser))` makes it part of another.
+`api_app(parser)` is a FastAPI app of its own; `app.include_router(api_router(parser))`, and `answer_problems(app)` of
+problems.py, make it part of another.
 """
 
 from __future__ import annotations

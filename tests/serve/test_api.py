@@ -21,8 +21,9 @@ from pycocotools import mask as coco
 
 from rtparse import CLASSES, Parser
 from rtparse.engines.fake import FakeEngine
-from rtparse.serve.api import api_app
+from rtparse.serve.api import api_app, api_router
 from rtparse.serve.limits import Limits
+from rtparse.serve.problems import answer_problems
 
 HTTP = httpx.Client(verify=False, timeout=30)  # one for all: to make one takes longer than most requests
 
@@ -203,6 +204,18 @@ def test_the_api_alone_is_an_app_of_its_own(
         assert np.array_equal(labels, parser(np.zeros((64, 96, 3), np.uint8)).labels)
         assert HTTP.get(f"{url}/healthz").json() == {"status": "ok"}
         assert problem(HTTP.get(f"{url}/")) == "http"
+
+
+def test_its_routes_may_be_part_of_another_app(
+    running: Callable[[FastAPI], AbstractContextManager[str]], parser: Parser, image_file: ImageFile
+) -> None:
+    app = FastAPI()
+    app.include_router(api_router(parser))
+    answer_problems(app)
+    with running(app) as url:
+        assert post(url, image_file("PNG")).json()["width"] == 96
+        refused = post(url, b"no picture")
+    assert (refused.status_code, problem(refused)) == (422, "image")
 
 
 def test_openapi_documents_all_that_is_served(url: str) -> None:
