@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from rtparse import __version__
 from rtparse.parser import Parser
 from rtparse.serve.api import TITLE, api_router
-from rtparse.serve.feeds import Feed
+from rtparse.serve.feeds import Feed, told_apart
 from rtparse.serve.guard import SECURITY_HEADERS, Guard
 from rtparse.serve.jobs import VideoJobs
 from rtparse.serve.limits import Limits
@@ -54,7 +54,11 @@ def server_app(
     jobs = held.enter_context(VideoJobs(parser, bounds, folder, metrics.frames.labels("video").inc))
     metrics.watch_videos(jobs.counts)
     counted = partial(metrics.count_live, "source")
-    feeds = [held.enter_context(Feed(parser, name, opener, counted)) for name, opener in sources]
+    names = told_apart([name for name, _ in sources])
+    feeds = [
+        held.enter_context(Feed(parser, name, opener, counted))
+        for name, (_, opener) in zip(names, sources, strict=True)
+    ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -89,6 +89,18 @@ def feed_source(spec: str) -> tuple[str, Callable[[], LiveSource]]:
     elif "!" in name:
         name = "pipeline"
     return re.sub(r"^camera /.*/", "", name), lambda: open_live(spec)
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """The names, with a number where one comes again: the cameras of one recorder differ in the path alone."""
+    told: list[str] = []
+    for name in names:
+        number, distinct = 1, name
+        while distinct in told:
+            number += 1
+            distinct = f"{name} ({number})"
+        told.append(distinct)
+    return told
 
 
 @dataclass(eq=False)

@@ -181,6 +181,12 @@ def test_the_page_is_served_without_looking_elsewhere(url: str) -> None:
         assert HTTP.get(url + path).status_code == 404, path
 
 
+def test_sources_of_one_name_are_told_apart(serve: Serve) -> None:
+    specs = ["rtsp://10.0.0.7/front", "rtsp://10.0.0.7/back", "rtsp://10.0.0.8/", "rtsp://10.0.0.7/garden"]
+    sources = HTTP.get(f"{serve([feed_source(spec) for spec in specs])}/api/sources").json()["sources"]
+    assert [each["name"] for each in sources] == ["10.0.0.7", "10.0.0.7 (2)", "10.0.0.8", "10.0.0.7 (3)"]
+
+
 def test_two_servers_of_one_model_do_not_meet(serve: Serve, image_file: ImageFile) -> None:
     for url in (serve(), serve()):
         answer = HTTP.post(f"{url}/api/parse", content=image_file(), headers={"Content-Type": "image/jpeg"})
