@@ -93,4 +93,10 @@ def _beside(images: Path, labels: Path) -> Files:
     found = sorted(path for path in images.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
         raise UsageError(f"no pictures in {images}", f"expected {images}/*.jpg and {labels}/*.png")
-    return [(image, labels / f"{image.stem}.png") for image in found]
+    named = {image.stem for image in found}
+    # A label without a picture is listed too: the check is to name the one that is missing.
+    alone = (path for path in labels.glob("*.png") if path.stem not in named and not path.name.startswith("."))
+    return sorted(
+        [(image, labels / f"{image.stem}.png") for image in found]
+        + [(images / f"{path.stem}.jpg", path) for path in alone]
+    )

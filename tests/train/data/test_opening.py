@@ -143,5 +143,6 @@ def test_splits_that_cannot_be_meant(folder: Path) -> None:
             open_dataset(f"folder:{folder}", "train", hold_out)
     for number in range(1, 6):
         (folder / "images" / f"{number}.jpg").unlink()
+        (folder / "labels" / f"{number}.png").unlink()
     with pytest.raises(UsageError, match="no pictures for train"):
         open_dataset(f"folder:{folder}", "train", 2)
