@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -70,7 +71,10 @@ def _check_record(folder: Path, recorded: dict[str, str], given: dict[str, str])
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` make a file beside `path`, bring it to the disk, then rename it. SinkError when that fails."""
+    """Have `write` make a file beside `path`, bring it to the disk, then rename it.
+
+    SinkError when that fails; nothing is left beside it then.
+    """
     beside = path.with_name(f".{path.name}.part")
     try:
         write(beside)
@@ -78,4 +82,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(written.fileno())
         beside.replace(path)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        with suppress(OSError):
+            beside.unlink()
         raise SinkError(f"{path} cannot be written ({error})", "what was saved before is whole") from None

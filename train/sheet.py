@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,4 +44,6 @@ def write_sheet(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]], cell_hw
         beside.write_bytes(np.asarray(packed).tobytes())
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise SinkError(f"{path} cannot be written ({error.strerror})") from None

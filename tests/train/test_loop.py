@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rtparse._cv import cv2
-from rtparse.errors import RtparseError, UsageError
+from rtparse.errors import RtparseError, SinkError, UsageError
 from rtparse.train.batches import Numbering
 from rtparse.train.checkpoint import load_checkpoint
 from rtparse.train.compose import Pair
@@ -26,6 +26,7 @@ from rtparse.train.losses import Losses, distillation
 from rtparse.train.mix import Batch
 from rtparse.train.model import CDLinkNet, ModelConfig, Supervised, build_model
 from rtparse.train.recipe import Recipe
+from rtparse.train.resume import write_whole
 
 TINY = ModelConfig("resnet18", smooth_channels=16, layer4=False)
 QUICK = Recipe(size_hw=(64, 48), batch=4, warmup=2, lr=2e-3, precision="fp32", ema=0.9)
@@ -118,6 +119,18 @@ def test_a_damaged_resume_file_is_named(album: Album, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"not a file of torch")
     with pytest.raises(RtparseError, match=r"resume\.pt cannot be read"):
         trainer(tmp_path, album)
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "resume.pt").write_text("before")
+
+    def fill(beside: Path) -> None:
+        beside.write_text("half of it")
+        raise RuntimeError("unexpected pos")  # what torch.save says then
+
+    with pytest.raises(SinkError, match=r"resume\.pt cannot be written .*what was saved before is whole"):
+        write_whole(tmp_path / "resume.pt", fill)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("resume.pt", "before")]
 
 
 def without_norms(model: torch.nn.Module) -> torch.nn.Module:
