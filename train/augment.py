@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse._cv import cv2
-from rtparse.classes import CLASSES, class_ids, mirror_labels
+from rtparse.classes import CLASSES, IGNORE_LABEL, class_ids, mirror_labels
 from rtparse.train.compose import Pair
 
 GARMENTS = class_ids(
@@ -25,14 +25,12 @@ def mirror(pair: Pair, rng: np.random.Generator) -> Pair:
     return Pair(np.ascontiguousarray(pair.image[:, ::-1]), mirror_labels(pair.labels))
 
 
-def view(
-    pair: Pair, size_hw: tuple[int, int], scale: float, degrees: float, centre: tuple[float, float], border: int
-) -> Pair:
+def view(pair: Pair, size_hw: tuple[int, int], scale: float, degrees: float, centre: tuple[float, float]) -> Pair:
     """Look at a picture through a window of another size.
 
     scale: pixels of the window for a pixel of the picture. degrees: counter-clockwise. centre: the (row, column) of the
-    picture, in 0..1, that comes to the window's middle. border: label of what lies outside the picture, which shows its
-    stretched edge where it is 0 and the middle grey of ImageNet elsewhere.
+    picture, in 0..1, that comes to the window's middle. What lies outside the picture is ignored, and is of the middle
+    grey of ImageNet.
     """
     while scale < 0.6:  # a warp samples; halving first keeps it from skipping pixels
         half_wh = max(pair.labels.shape[1] // 2, 1), max(pair.labels.shape[0] // 2, 1)
@@ -46,11 +44,8 @@ def view(
     matrix = cv2.getRotationMatrix2D(middle, degrees, scale)
     matrix[:, 2] += size_hw[1] / 2 - middle[0], size_hw[0] / 2 - middle[1]
     wh = size_hw[1], size_hw[0]
-    edge = cv2.BORDER_REPLICATE if border == 0 else cv2.BORDER_CONSTANT
-    image = cv2.warpAffine(pair.image, matrix, wh, flags=cv2.INTER_LINEAR, borderMode=edge, borderValue=(104, 116, 124))
-    labels = cv2.warpAffine(
-        pair.labels, matrix, wh, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(border,)
-    )
+    image = cv2.warpAffine(pair.image, matrix, wh, flags=cv2.INTER_LINEAR, borderValue=(104, 116, 124))
+    labels = cv2.warpAffine(pair.labels, matrix, wh, flags=cv2.INTER_NEAREST, borderValue=(IGNORE_LABEL,))
     return Pair.of(image, labels)
 
 

@@ -27,7 +27,7 @@ def paper_crop(photo: Pair, rng: np.random.Generator, size_hw: tuple[int, int]) 
         spare = window - side  # negative: the photo is larger, and what is left of it moves
         start = rng.uniform(min(0.0, spare), max(0.0, spare))
         centre.append((window / 2 - start) / side)
-    return augment.view(photo, size_hw, scale, degrees, (centre[0], centre[1]), IGNORE_LABEL)
+    return augment.view(photo, size_hw, scale, degrees, (centre[0], centre[1]))
 
 
 def video_crop(photo: Pair, rng: np.random.Generator, size_hw: tuple[int, int]) -> Pair:
@@ -46,7 +46,7 @@ def video_crop(photo: Pair, rng: np.random.Generator, size_hw: tuple[int, int]) 
         reach = max(0.05, 0.5 - 0.5 / zoom)
         centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach) * 0.5
     degrees = rng.normal(0, 8) if rng.random() < 0.9 else rng.uniform(-45, 45)
-    return augment.view(photo, size_hw, fit * zoom, degrees, centre, IGNORE_LABEL)
+    return augment.view(photo, size_hw, fit * zoom, degrees, centre)
 
 
 def window(pair: Pair, rng: np.random.Generator, side: int) -> Pair:

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse.classes import IGNORE_LABEL
 from rtparse.errors import UsageError
 from rtparse.train import augment
 from rtparse.train.cache import Arrays, ByteCache
@@ -163,7 +162,7 @@ class Mix:
         zoom = rng.uniform(1.0, 1.4)
         reach = 0.5 - 0.5 / zoom
         centre = 0.5 + rng.uniform(-reach, reach), 0.5 + rng.uniform(-reach, reach)
-        return augment.view(pair, size_hw, fill * zoom, rng.normal(0, 5), centre, IGNORE_LABEL)
+        return augment.view(pair, size_hw, fill * zoom, rng.normal(0, 5), centre)
 
     def _rendered_scene(self, part: int, number: int) -> Arrays:
         people = self._rendered[part][0]
