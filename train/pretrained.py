@@ -17,6 +17,9 @@ from torch import Tensor
 from rtparse.errors import EngineError, UsageError
 from rtparse.train.resnet import ResNetEncoder, normalize_from_folded
 
+FOLDED = ".npz"
+"""Suffix of a file whose BatchNorms are folded."""
+
 
 def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | None = None) -> None:
     """Load a classifier's weights into an encoder, in place, but for its `fc` and a `layer4` that the encoder lacks.
@@ -33,7 +36,7 @@ def load_imagenet(encoder: ResNetEncoder, path_or_url: str, pictures: Tensor | N
     path = Path(path_or_url)
     if not path.is_file():
         raise UsageError(f"no file {path}", "give a .pth, .safetensors or .npz file, or its URL")
-    if path.suffix == ".npz":
+    if path.suffix == FOLDED:
         if pictures is None:
             raise UsageError(f"{path} has its BatchNorms folded", "give pictures to unfold it")
         return _load_folded(encoder, path, pictures)

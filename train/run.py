@@ -23,7 +23,7 @@ from rtparse.train.loop import MODEL, Plan, StepReport, Trainer, normalized
 from rtparse.train.losses import ParsingLoss, rare_class_weights
 from rtparse.train.mix import Mix
 from rtparse.train.model import CDLinkNet, ModelConfig
-from rtparse.train.pretrained import load_imagenet
+from rtparse.train.pretrained import FOLDED, load_imagenet
 from rtparse.train.recipe import Recipe
 from rtparse.train.resume import RESUME
 
@@ -32,13 +32,16 @@ UNFOLDING_PICTURES = 48
 
 PROBLEMS_SHOWN = 20
 
+JUDGE_EVERY = 500
+"""Steps between two judgements on the held-out pictures."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
     """What `rtparse train` was asked for.
 
     data: (spec of `open_dataset`, weight) pairs. steps: None for `recipe.epochs`. init, teacher: checkpoints.
-    encoder_weights: see `load_imagenet`. judge_every: steps between two judgements on the held-out pictures.
+    encoder_weights: see `load_imagenet`.
     """
 
     out: Path
@@ -52,7 +55,6 @@ class RunOptions:
     teacher: Path | None = None
     workers: int = 0
     save_every: int = 100
-    judge_every: int = 500
 
     def record(self) -> dict[str, object]:
         """What must not change when the run goes on: all but its length and its speed."""
@@ -145,7 +147,7 @@ def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Lis
         def on_step(report: StepReport) -> None:
             listener.on_step(report)
             board.write(report)
-            if report.step % options.judge_every == 0 or report.step == steps:
+            if report.step % JUDGE_EVERY == 0 or report.step == steps:
                 found = board.judge(trainer.exported, trainer.metadata, report.step)
                 if found:
                     listener.say(f"step {report.step}: held-out mIoU {found.miou:.4f}, person {found.person_iou:.4f}")
@@ -172,8 +174,9 @@ def _network(options: RunOptions, mix: Mix, listener: Listener) -> CDLinkNet:
         taken, total = take_over(model, options.init)
         listener.say(f"{taken} of {total} tensors taken over from {options.init}")
     elif options.encoder_weights:
-        size_hw = options.recipe.batch_size_hw(0)
-        load_imagenet(
-            model.encoder, options.encoder_weights, normalized(mix.batch(0, UNFOLDING_PICTURES, size_hw).images)
-        )
+        pictures = None
+        if options.encoder_weights.endswith(FOLDED):
+            drawn = mix.batch(0, UNFOLDING_PICTURES, options.recipe.batch_size_hw(0))
+            pictures = normalized(drawn.images)
+        load_imagenet(model.encoder, options.encoder_weights, pictures)
     return model

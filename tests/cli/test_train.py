@@ -21,6 +21,7 @@ from rtparse.cli.training import run_options, unseen
 from rtparse.metadata import ModelMetadata
 from rtparse.train.checkpoint import load_checkpoint, save_checkpoint
 from rtparse.train.model import build_model
+from rtparse.train.resnet import ResNetEncoder
 from rtparse.train.synthetic import render_scene
 
 Invoke = Callable[..., tuple[int, str]]
@@ -89,10 +90,26 @@ def test_init_says_how_much_it_took_over(train: Invoke, folder: Path, photos: Pa
     assert code == 2
     assert "--steps and --epochs" in said
     code, said = train(*QUICK, "--out", "same", "--init", "nano.safetensors", "--steps", 1)
+    assert code == 0, said
     assert f"{total} of {total} tensors taken over" in said
     code, said = train(*QUICK, "--out", "smaller", "--init", "small.safetensors", "--steps", 1)
     taken = int(said.split(f" of {total} tensors taken over")[0].split()[-1])
     assert 90 <= taken < total  # the stages that both have
+
+
+def test_the_encoder_and_the_teacher_that_were_named_are_taken(train: Invoke, folder: Path, photos: Path) -> None:
+    source = ResNetEncoder("resnet18")
+    torch.save(source.state_dict(), folder / "resnet18.pth")
+    save_checkpoint(build_model("nano"), folder / "teacher.safetensors", ModelMetadata())
+    options = (*QUICK, "--out", "run", "--steps", 1, "--lr", 1e-9, "--encoder-weights", "resnet18.pth")
+    code, said = train(*options, "--teacher", "teacher.safetensors", "--teacher-weight", 1)
+    assert code == 0, said
+    model, _ = load_checkpoint(folder / "run/model.safetensors")
+    assert torch.allclose(model.encoder.conv1.weight, source.conv1.weight, atol=1e-6)
+    assert torch.allclose(model.encoder.layer3[1].conv2.weight, source.layer3[1].conv2.weight, atol=1e-6)
+    code, said = train(*options)
+    assert code == 2
+    assert "teacher None (it was teacher.safetensors)" in said
 
 
 def test_check_names_every_pair_that_is_wrong(train: Invoke, folder: Path, photos: Path) -> None:
