@@ -14,7 +14,7 @@ from rtparse.frame import Frame
 
 RATE_SECONDS = 10.0
 LATENCY_SECONDS = 60.0
-"""How far back rates and latencies look."""
+"""How far back rates and latencies look. What is older than the longer one is forgotten."""
 
 _MOST = 8192  # values kept of either, so that memory is bounded at any rate
 
@@ -78,6 +78,8 @@ class Meter:
                 return False
             first = now.state != "live"
             back = first and now.frames_in > 0
+            while self._arrivals and self._arrivals[0] < at - LATENCY_SECONDS:
+                self._arrivals.popleft()
             self._arrivals.append(at)
             self._now = replace(
                 now,
@@ -109,6 +111,8 @@ class Meter:
             if frame.index <= self._delivered:
                 return
             self._delivered = frame.index
+            while self._deliveries and self._deliveries[0][0] < now - LATENCY_SECONDS:
+                self._deliveries.popleft()
             self._deliveries.append((now, now - (frame.arrived or now)))
             out = self._now.frames_out + 1
             self._now = replace(self._now, frames_out=out, dropped=frame.index + 1 - out)

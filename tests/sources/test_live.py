@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from rtparse.frame import Frame
 from rtparse.sources.base import Source, SourceInfo
 from rtparse.sources.live import LiveOptions, LiveSource
 from rtparse.sources.live_open import open_live
+from rtparse.sources.live_statistics import Meter
 from rtparse.sources.live_times import REMEMBERED_SECONDS, LiveClock, Seen
 
 ALL = LiveOptions(keep_all=True)
@@ -142,6 +144,29 @@ def test_a_frame_that_is_delivered_twice_counts_once() -> None:
         source.delivered(each)
     statistics = source.statistics()
     assert (statistics.frames_in, statistics.frames_out, statistics.dropped) == (6, 5, 1)
+
+
+def test_statistics_keep_a_minute_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter, clock, picture = Meter("given"), [0.0], np.zeros((1, 1, 3), np.uint8)
+    monkeypatch.setattr("rtparse.sources.live_statistics.time.monotonic", lambda: clock[0])
+
+    def live(minutes: range) -> int:
+        for index in range(minutes.start * 300, minutes.stop * 300):  # 5 frames a second, each half a second old
+            clock[0] = index / 5
+            meter.arrived(clock[0] - 0.5, 0)
+            meter.delivered(Frame(picture, index=index, arrived=clock[0] - 0.5))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        after_two, after_twenty = live(range(2)), live(range(2, 20))
+    finally:
+        tracemalloc.stop()
+    assert after_twenty < after_two + 4096
+    statistics = meter.read()
+    assert statistics.frames_out == 6000
+    assert (statistics.fps_in, statistics.fps_out) == pytest.approx((5, 5), abs=0.3)
+    assert statistics.latency_p99 == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("end", ["silence", SourceError("away")], ids=str)
