@@ -23,7 +23,7 @@ PLAN_SUFFIXES = (".plan", ".engine")
     type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
     help="In which the network computes.  [default: fp32 for .onnx, fp16 for plans]",
 )
-@click.option("--int8", "precision", flag_value="int8", help="The same as --precision int8; needs --calibrate.")
+@click.option("--int8", is_flag=True, help="The same as --precision int8; needs --calibrate.")
 @click.option(
     "--calibrate",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -67,7 +67,7 @@ PLAN_SUFFIXES = (".plan", ".engine")
 @click.option("--triton", type=click.Path(path_type=Path), metavar="DIR", help="Lay out a Triton model repository too.")
 @click.option("-y", "--yes", is_flag=True, help="Replace an existing file.")
 @options.verbosity
-def command(weights: Path | None, model: str | None, target: Path, yes: bool, **given: Any) -> None:
+def command(weights: Path | None, model: str | None, target: Path, yes: bool, int8: bool, **given: Any) -> None:
     """Turn a checkpoint, or an .onnx file, into a model file that is known to give the same labels.
 
     .onnx runs anywhere; .plan is a TensorRT engine for one kind of GPU, with a sidecar that says which.
@@ -79,6 +79,10 @@ def command(weights: Path | None, model: str | None, target: Path, yes: bool, **
         raise UsageError(f"--to is {target}", "expected a name ending in .onnx, .plan or .engine")
     if weights and model:
         raise UsageError("--weights and --model were both given", "give one of them")
+    if int8:
+        if given["precision"] not in (None, "int8"):
+            raise UsageError(f"--int8 and --precision {given['precision']} were both given", "give one of them")
+        given["precision"] = "int8"
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
     foreign = ("flavour", "batch", "level", "timing_cache", "verified") if target.suffix == ".onnx" else ("store",)
     for name in foreign:

@@ -21,6 +21,9 @@ def _weights(ctx: click.Context, param: click.Parameter, given: tuple[str, ...])
     for preset, _, file in pairs:
         if not preset or not file:
             raise click.BadParameter(f"got {preset!r}, expected PRESET=FILE")
+    names = [preset for preset, _, _ in pairs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise click.BadParameter(f"{', '.join(sorted(twice))} was given twice, expected one file a preset")
     return {preset: Path(file) for preset, _, file in pairs}
 
 

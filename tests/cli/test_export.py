@@ -63,6 +63,7 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
     ("arguments", "message"),
     [
         (["--int8"], "int8 was asked for without pictures to calibrate on"),
+        (["--int8", "--precision", "fp16"], "--int8 and --precision fp16 were both given"),
         (["--calibrate", "pictures"], "--calibrate was given without int8"),
         (["--int8", "--calibrate", "pictures", "--store", "fp16"], "--store fp16 is for float32 exports of --weights"),
         (["--int8", "--calibrate", "none"], "Directory 'none' does not exist"),

@@ -33,6 +33,7 @@ def test_the_table_has_a_line_for_each_preset(monkeypatch: pytest.MonkeyPatch) -
     ("arguments", "message"),
     [
         (["--weights", "nano"], "got 'nano', expected PRESET=FILE"),
+        (["--weights", "nano=a.safetensors", "--weights", "nano=b.safetensors"], "nano was given twice"),
         (["--weights", "huge=model.safetensors"], "there is no preset 'huge'"),
         (["--weights", "nano=none.safetensors"], "no file none.safetensors"),
         (["--data", "synthetic"], "--data was given without --weights"),
