@@ -24,6 +24,10 @@ from rtparse.sources.timeline import Timeline
         (0, [0, 40, 40, 80], [0, 40, 41, 80], 1),
         # a jump back
         (0, [0, 40, 10, 20, 80], [0, 40, 41, 42, 80], 2),
+        # a leap of 50 days, as of a flipped bit
+        (0, [0, 40, 2**32 - 99, 120], [0, 40, 80, 120], 1),
+        # the same in the stated start
+        (-(2**32), [0, 40], [0, 40], 0),
     ],
 )
 def test_times_run_forward(origin: int | None, stamps: list[int | None], placed: list[int], repaired: int) -> None:
