@@ -192,10 +192,10 @@ def test_a_frame_costs_no_upload(engine: HalvingEngine, clip: MakeClip, standin:
     with Parser(engine).stream(path) as stream:
         for found in stream:
             counts[found.frame.index] = standin.counts()
+    assert standin.counts()["downloads"] == 40  # the labels
     first, last = counts[15], counts[35]
     made = {name: last.get(name, 0) - first.get(name, 0) for name in last}
     assert made.get("uploads", 0) == 0
-    assert abs(made["downloads"] - 20) <= 1  # the labels
     assert abs(made["copies on the device"] - 2 * 20) <= 2 * SURFACES  # of what is decoded ahead: luma and chroma
     assert "pageable copies" not in last
     assert made.get("host allocations", 0) == 0
