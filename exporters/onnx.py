@@ -7,7 +7,6 @@ import itertools
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rtparse.errors import EngineError
 from rtparse.metadata import SIZE_MULTIPLE, ModelMetadata
+from rtparse.sinks.partial import write_whole
 from rtparse.train.model import CDLinkNet, check_size
 
 OPSET = 18
@@ -65,7 +65,7 @@ def export_onnx(
     model: in any mode; it is left as it is. pictures: network inputs (N, 3, H, W) float32, normalized, of any offered
     size. size_hw: a static input of batch 1, or None for dynamic batch, height and width (multiples of 16).
     weights: how they are stored; fp16 halves the file, the network still computes in fp32.
-    Raises EngineError, and writes nothing, when the parity is not reached or the file cannot be written.
+    Writes nothing and raises EngineError when the parity is not reached, SinkError when the file cannot be written.
     """
     proto = to_onnx(model, metadata, size_hw, weights)
     content = proto.SerializeToString()
@@ -76,15 +76,7 @@ def export_onnx(
             f"{MAX_DIFFERENCE[weights]}; same label on {parity.agreement:.2%} of pixels, expected {MIN_AGREEMENT:.1%}",
             "nothing was written; report the versions of torch, onnx and onnxruntime",
         )
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise EngineError(f"{path} cannot be written ({error.strerror})", "choose another folder") from None
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+    write_whole(path, content)
     return parity
 
 

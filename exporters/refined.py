@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 from onnx import helper
 
-from rtparse.errors import EngineError, UsageError
+from rtparse.errors import UsageError
 from rtparse.exporters.check_inputs import check_inputs
 from rtparse.exporters.graph import specialize
 from rtparse.exporters.int8 import calibration_inputs
 from rtparse.exporters.precision import Precision, cast
 from rtparse.exporters.upsample_concat import fuse
 from rtparse.metadata import ModelMetadata
+from rtparse.sinks.partial import write_whole
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def refine_onnx(
 
     proto: from `load_network`. size_hw: of a static input of batch 1, None for what `proto` offers. fused: the
     upsample-concat becomes one node with a function body of standard ops. images, calibrate: folders of pictures.
-    Raises UsageError for what does not go together, EngineError where the precision changes too much or the file cannot
-    be written.
+    Raises UsageError for what does not go together, EngineError where the precision changes too much, SinkError where
+    the file cannot be written.
     """
     given = specialize(proto, 1 if size_hw else None, size_hw)
     calibrating = calibration_inputs(calibrate, metadata, size_hw) if calibrate else []
@@ -57,13 +57,5 @@ def refine_onnx(
         replace(metadata, precision=precision).to_props() | {"float_nodes": ",".join(done.float32_layers)},
     )
     onnx.checker.check_model(done.proto, full_check=True)
-    beside = target.with_name(f".{target.name}.part")
-    try:
-        beside.write_bytes(done.proto.SerializeToString())
-        beside.replace(target)
-    except OSError as error:
-        raise EngineError(f"{target} cannot be written ({error.strerror})", "choose another folder") from None
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+    write_whole(target, done.proto.SerializeToString())
     return Refined(done.float32_layers, done.agreement)

@@ -32,16 +32,17 @@ SHOWN = 8
 class Board:
     """Writes TensorBoard events into a run's folder. A run that goes on replaces what came after its step.
 
-    held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count.
+    held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count. palette_rgb: (20, 3)
+    uint8, the colours of their labels.
     Raises UsageError for a folder that cannot be made or written into.
     """
 
-    def __init__(self, folder: Path, step: int, held_out: Sequence[Pair]) -> None:
+    def __init__(self, folder: Path, step: int, held_out: Sequence[Pair], palette_rgb: NDArray[np.uint8]) -> None:
         try:
             self._writer = SummaryWriter(str(folder), purge_step=step)
         except OSError as error:
             raise UsageError(f"{folder} cannot be written into ({error.strerror})", "choose another folder") from None
-        self._held_out = held_out
+        self._held_out, self._palette = held_out, palette_rgb
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +81,7 @@ class Board:
         self._writer.add_scalar("held out/mIoU", found.miou, step)
         self._writer.add_scalar("held out/person IoU", found.person_iou, step)
         rows = [
-            (pair.image, coloured(pair.labels), coloured(labels))
+            (pair.image, *(coloured(ids, pair.image, self._palette) for ids in (pair.labels, labels)))
             for pair, labels in zip(pairs[:SHOWN], predicted, strict=False)
         ]
         picture = np.ascontiguousarray(sheet(rows)[:, :, ::-1])

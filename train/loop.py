@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rtparse.classes import PALETTE_RGB
 from rtparse.errors import RtparseError, UsageError
 from rtparse.metadata import IMAGENET_MEAN, IMAGENET_STD, ModelMetadata
+from rtparse.sinks.partial import write_whole
 from rtparse.train.batches import MicroBatch, MicroBatches, Numbering, Source, in_order
 from rtparse.train.checkpoint import save_checkpoint
 from rtparse.train.ema import Ema
@@ -26,7 +28,8 @@ from rtparse.train.model import CDLinkNet, Supervised
 from rtparse.train.optimizer import build_optimizer, set_rate
 from rtparse.train.recipe import Recipe
 from rtparse.train.resume import Record, State, load_state, save_state
-from rtparse.train.sheet import coloured, write_sheet
+from rtparse.train.sheet import coloured, sheet
+from rtparse.train.writing import png
 
 MODEL = "model.safetensors"
 BAD_BATCH = "bad-batch.png"
@@ -41,6 +44,7 @@ class Plan:
 
     folder: takes model.safetensors and resume.pt. steps: of the optimizer. name: that the model file gives itself.
     record: what must not change when the run goes on. workers: processes that make batches, 0 for a thread.
+    palette_rgb: (20, 3) uint8, the colours of labels in pictures of the run.
     """
 
     folder: Path
@@ -49,6 +53,7 @@ class Plan:
     record: Record
     workers: int = 0
     save_every: int = 100
+    palette_rgb: NDArray[np.uint8] = field(default_factory=lambda: PALETTE_RGB)
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,13 @@ class Trainer:
         self,
         on_step: Callable[[StepReport], None] = lambda report: None,
         shielded: Callable[[], AbstractContextManager[None]] = nullcontext,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train until `plan.steps` are done.
 
         on_step: called after every step, with the weights of that step in place. shielded: holds Ctrl-C back while
-        its block runs (`rtparse.cli.interrupt.Interrupt.shielded`), so that a step is done whole or not at all.
+        its block runs (`rtparse.cli.interrupt.Interrupt.shielded`), so that a step is done whole or not at all. held:
+        whether one is held back; several ranks ask each other after every step and stop behind the same one.
         KeyboardInterrupt saves before it travels on. Raises RtparseError when a loss or gradient is not finite.
         """
         plan = self._plan
@@ -140,6 +147,16 @@ class Trainer:
             plan.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{plan.folder} cannot be made ({error.strerror})", "choose another folder") from None
+        with shielded() if self._fabric.world_size > 1 else nullcontext():
+            self._run(on_step, shielded, held)
+
+    def _run(
+        self,
+        on_step: Callable[[StepReport], None],
+        shielded: Callable[[], AbstractContextManager[None]],
+        held: Callable[[], bool],
+    ) -> None:
+        plan = self._plan
         indices = self._numbering.of_steps(self.step, plan.steps)
         try:
             with closing(in_order(self._batches, indices, plan.workers)) as row:
@@ -155,9 +172,12 @@ class Trainer:
                     seconds = time.perf_counter() - started
                     pictures = self._recipe.batch
                     on_step(StepReport(self.step, total, refined, auxiliary, rate, pictures, seconds, waited))
+                    if self._fabric.world_size > 1 and self._any(held()):
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
             with shielded():
                 self.save()
+            self._fabric.barrier()  # a launcher ends all ranks when one has ended
             raise
         except torch.OutOfMemoryError:
             raise RtparseError(
@@ -165,6 +185,11 @@ class Trainer:
             ) from None
         with shielded():
             self.save()
+
+    def _any(self, mine: bool) -> bool:
+        """Whether it is so on any rank."""
+        found = self._fabric.all_reduce(torch.tensor(float(mine), device=self._fabric.device), reduce_op="sum")
+        return bool(found)
 
     def save(self) -> None:
         """Write resume.pt and model.safetensors, each whole or not at all. Only rank 0 writes."""
@@ -232,8 +257,11 @@ class Trainer:
     def _stopped(self, what: str, batch: MicroBatch) -> RtparseError:
         """The error that ends the run, with the batch as a picture beside the model."""
         path = self._plan.folder / BAD_BATCH
-        rows = [(image, coloured(labels)) for image, labels in zip(batch.images, batch.labels, strict=True)]
-        write_sheet(path, rows, batch.labels.shape[1:])
+        palette = self._plan.palette_rgb
+        rows = [
+            (image, coloured(labels, image, palette)) for image, labels in zip(batch.images, batch.labels, strict=True)
+        ]
+        write_whole(path, png(sheet(rows, batch.labels.shape[1:])))
         return RtparseError(
             f"{what} at step {self.step}, micro-batch {batch.index}, rank {self._fabric.global_rank}",
             f"look at {path}; then lower the learning rate or train in fp32",

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from rtparse.classes import palette_rgb
 from rtparse.errors import SourceError, UsageError
 from rtparse.train.board import MOST_JUDGED, Board
 from rtparse.train.checkpoint import load_checkpoint, take_over
@@ -41,7 +42,7 @@ class RunOptions:
     """What `rtparse train` was asked for.
 
     data: (spec of `open_dataset`, weight) pairs. steps: None for `recipe.epochs`. init, teacher: checkpoints.
-    encoder_weights: see `load_imagenet`.
+    encoder_weights: see `load_imagenet`. palette: of `rtparse.classes.PALETTES`, for the run's pictures.
     """
 
     out: Path
@@ -55,9 +56,10 @@ class RunOptions:
     teacher: Path | None = None
     workers: int = 0
     save_every: int = 100
+    palette: str = "default"
 
     def record(self) -> dict[str, object]:
-        """What must not change when the run goes on: all but its length and its speed."""
+        """What must not change when the run goes on: all but its length, its speed and its pictures."""
         chosen = {
             "preset": self.preset,
             "data": " ".join(f"{spec}@{weight:g}" for spec, weight in self.data),
@@ -71,13 +73,15 @@ class RunOptions:
 
 @dataclass(frozen=True, eq=False)
 class Listener:
-    """Who hears of a run. say: a line for the user. on_start(step, steps); on_step after every step."""
+    """Who hears of a run, and may end it. say: a line for the user. on_start(step, steps); on_step after every step.
+    shielded, held: see `Trainer.run`."""
 
     say: Callable[[str], None]
     on_pair: Callable[[int], None]
     on_start: Callable[[int, int], None]
     on_step: Callable[[StepReport], None]
     shielded: Callable[[], AbstractContextManager[None]]
+    held: Callable[[], bool]
 
 
 def checked(data: Sequence[Dataset], on_pair: Callable[[int], None] = lambda count: None) -> list[CheckReport]:
@@ -111,13 +115,15 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
             f"a micro-batch would have {recipe.batch // share} picture; BatchNorm needs 2",
             f"give --batch {2 * share} or more",
         )
+    model = _network(options, listener)
+    teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
     data = [open_dataset(spec, "train", recipe.hold_out) for spec, _ in options.data]
     reports: list[CheckReport] = fabric.broadcast(checked(data, listener.on_pair) if fabric.is_global_zero else [])
     parts = [(dataset, weight) for dataset, (_, weight) in zip(data, options.data, strict=True)]
     present = [report.present for report in reports]
     mix = Mix(parts, recipe.style, recipe.seed, present, window_side=recipe.window)
     steps = options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
-    model = _network(options, mix, listener)
+    _unfold_encoder(model, options, mix)
     weights = None
     if recipe.class_balance:
         pixels = np.sum([report.pixels for report in reports], axis=0)
@@ -125,15 +131,15 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     criterion = ParsingLoss(
         weights, recipe.label_smoothing, recipe.ohem, recipe.auxiliary_weight, recipe.auxiliary_stride
     )
-    plan = Plan(options.out, steps, options.preset, options.record(), options.workers, options.save_every)
-    teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
+    colours = palette_rgb(options.palette)
+    plan = Plan(options.out, steps, options.preset, options.record(), options.workers, options.save_every, colours)
     trainer = Trainer(fabric, model, mix, recipe, plan, criterion, teacher)
     listener.on_start(trainer.step, steps)
     try:
         if fabric.is_global_zero:
             _with_board(trainer, options, steps, listener)
         else:
-            trainer.run(shielded=listener.shielded)
+            trainer.run(shielded=listener.shielded, held=listener.held)
     except KeyboardInterrupt:
         listener.say(f"saved after step {trainer.step} in {options.out}; the same command goes on")
         raise
@@ -142,7 +148,7 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
 
 
 def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Listener) -> None:
-    with Board(options.out, trainer.step, _held_out(options)) as board:
+    with Board(options.out, trainer.step, _held_out(options), palette_rgb(options.palette)) as board:
 
         def on_step(report: StepReport) -> None:
             listener.on_step(report)
@@ -152,7 +158,7 @@ def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Lis
                 if found:
                     listener.say(f"step {report.step}: held-out mIoU {found.miou:.4f}, person {found.person_iou:.4f}")
 
-        trainer.run(on_step, listener.shielded)
+        trainer.run(on_step, listener.shielded, listener.held)
 
 
 def _held_out(options: RunOptions) -> Sequence[Pair]:
@@ -164,19 +170,26 @@ def _held_out(options: RunOptions) -> Sequence[Pair]:
     return list(islice(chain.from_iterable(files), MOST_JUDGED))
 
 
-def _network(options: RunOptions, mix: Mix, listener: Listener) -> CDLinkNet:
-    """The network that a new run starts from; one that goes on has its weights in the folder."""
+def _network(options: RunOptions, listener: Listener) -> CDLinkNet:
+    """The network that a new run starts from, all but a folded encoder, which takes pictures to unfold: so wrong
+    weights are named before all pictures are read. A run that goes on has its weights in the folder."""
     torch.manual_seed(options.recipe.seed)
     model = CDLinkNet(options.config)
-    if (options.out / RESUME).exists():
+    if not _begins(options):
         return model
     if options.init:
         taken, total = take_over(model, options.init)
         listener.say(f"{taken} of {total} tensors taken over from {options.init}")
-    elif options.encoder_weights:
-        pictures = None
-        if options.encoder_weights.endswith(FOLDED):
-            drawn = mix.batch(0, UNFOLDING_PICTURES, options.recipe.batch_size_hw(0))
-            pictures = normalized(drawn.images)
-        load_imagenet(model.encoder, options.encoder_weights, pictures)
+    elif options.encoder_weights and not options.encoder_weights.endswith(FOLDED):
+        load_imagenet(model.encoder, options.encoder_weights)
     return model
+
+
+def _unfold_encoder(model: CDLinkNet, options: RunOptions, mix: Mix) -> None:
+    if options.encoder_weights and options.encoder_weights.endswith(FOLDED) and _begins(options):
+        drawn = mix.batch(0, UNFOLDING_PICTURES, options.recipe.batch_size_hw(0))
+        load_imagenet(model.encoder, options.encoder_weights, normalized(drawn.images))
+
+
+def _begins(options: RunOptions) -> bool:
+    return not (options.out / RESUME).exists()

@@ -51,6 +51,7 @@ WORST = 12
     metavar="DIR",
     help="Write report.json, report.md and, of pictures, confusion.png and worst.png, over those of an earlier run.",
 )
+@options.palette
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown instead of tables.")
 @options.verbosity
@@ -68,6 +69,7 @@ def command(
     smooth: float | None,
     size: str | None,
     out: Path | None,
+    palette: str | None,
     as_json: bool,
     as_markdown: bool,
 ) -> None:
@@ -90,10 +92,14 @@ def command(
         raise UsageError("--hold-out was given without --split held-out", "add --split held-out")
     if data is not None and smooth is not None:
         raise UsageError("--smooth is for --video: single pictures have no past", "leave it out with --data")
+    if palette is not None and (out is None or video is not None):
+        raise UsageError("--palette colours the pictures of --data that --out writes", "add --out DIR, or leave it out")
     if as_json and as_markdown:
         raise UsageError("got both --json and --markdown", "give one of them; --out DIR writes both")
     size = size or ("auto" if wild or video else "model")
-    with open_parser(engine, backend=backend, size=size, smooth=smooth or 0.0, flip=flip, scales=scales) as parser:
+    with open_parser(
+        engine, backend=backend, size=size, smooth=smooth or 0.0, flip=flip, scales=scales, palette=palette
+    ) as parser:
         found: Judgement | Steadiness
         if video is not None:
             subject_of, found = video, _on_video(parser, video)
@@ -102,10 +108,10 @@ def command(
             subject_of = f"{data} ({split or 'val'}{', composed as wild' if wild else ''})"
             found = _on_pictures(parser, dataset, wild)
         subject = Subject.of(parser, subject_of, size, flip, scales, smooth or 0.0)
-        palette = np.array(parser.engine.metadata.palette_rgb, np.uint8)
+        colours = parser.palette_rgb
     report = Report(subject, found)
     if out is not None:
-        _write(report, palette, out)
+        _write(report, colours, out)
     if as_json:
         click.echo(json.dumps(report.document(), indent=2))
     elif as_markdown:
@@ -143,9 +149,10 @@ def _on_video(parser: Parser, clip: str) -> Steadiness:
 
 
 def _write(report: Report, palette_rgb: NDArray[np.uint8], folder: Path) -> None:
+    from rtparse.sinks.partial import write_whole
     from rtparse.train.evaluation.judge import Judgement
     from rtparse.train.evaluation.sheets import confusion_picture, worst_sheet
-    from rtparse.train.evaluation.writing import make_folder, png, write_whole
+    from rtparse.train.writing import make_folder, png
 
     make_folder(folder)
     if isinstance(report.found, Judgement):

@@ -35,6 +35,11 @@ class Interrupt:
         else:
             raise KeyboardInterrupt
 
+    @property
+    def held(self) -> bool:
+        """Whether Ctrl-C came and is being held back."""
+        return self._pending
+
     @contextmanager
     def shielded(self) -> Iterator[None]:
         """Hold Ctrl-C back until the block is left."""

@@ -75,19 +75,18 @@ def _label(parser: Parser, pictures: list[Path], folder: LabelledFolder, target:
     with Interrupt() as interrupt, frame_progress() as progress:
         try:
             for picture in progress.track(pictures, description="labelling"):
-                if folder.has_label(picture):
-                    kept += 1
-                else:
-                    try:
+                try:
+                    if folder.has_label(picture):
+                        kept += 1
+                    else:
                         labels = confident_labels(parser, read_image(picture))
-                    except SourceError as error:
-                        broken.append(str(error))
-                        continue
+                        with interrupt.shielded():
+                            folder.write_label(picture, labels)
+                            shares.append(float(np.mean(labels == IGNORE_LABEL)))
                     with interrupt.shielded():
-                        folder.write_label(picture, labels)
-                        shares.append(float(np.mean(labels == IGNORE_LABEL)))
-                with interrupt.shielded():
-                    folder.add_picture(picture)
+                        folder.add_picture(picture)
+                except SourceError as error:
+                    broken.append(str(error))
         except KeyboardInterrupt:
             interrupted = True
     done = f"{len(shares)} pictures labelled"

@@ -62,6 +62,15 @@ def engine(command: F) -> F:
     )(command)
 
 
+def palette(command: F) -> F:
+    """--palette."""
+    return click.option(
+        "--palette",
+        type=click.Choice(["default", "colorblind"]),
+        help="Colours of the classes.  [default: the model's own]",
+    )(command)
+
+
 def views(command: F) -> F:
     """--view, --alpha, --palette and --classes: how the picture looks."""
     options = [
@@ -74,11 +83,7 @@ def views(command: F) -> F:
         click.option(
             "--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Strength of the overlay."
         ),
-        click.option(
-            "--palette",
-            type=click.Choice(["default", "colorblind"]),
-            help="Colours of the classes.  [default: the model's own]",
-        ),
+        palette,
         click.option("--classes", metavar="face,hair", help="Show only these classes."),
     ]
     for option in reversed(options):

@@ -32,11 +32,7 @@ GRACE_SECONDS = 5
 @click.command("serve")
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @options.engine
-@click.option(
-    "--palette",
-    type=click.Choice(["default", "colorblind"]),
-    help="Colours of the classes.  [default: the model's own]",
-)
+@options.palette
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option(

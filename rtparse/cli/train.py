@@ -141,8 +141,19 @@ def _parts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 )
 @_table_1
 @_recipe
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that make batches.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that make batches, each with up to 2 GiB of pictures in memory.",
+)
 @click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
+@click.option(
+    "--palette",
+    type=click.Choice(["default", "colorblind"]),
+    help="Colours of the classes in the run's pictures.  [default: default]",
+)
 @options.verbosity
 def command(
     preset: str,

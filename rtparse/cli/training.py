@@ -21,7 +21,7 @@ from rtparse.train.recipe import RECIPES, Recipe
 from rtparse.train.run import Listener, RunOptions, checked, train
 
 _NETWORK = ("encoder", "context", "smooth", "deep_supervision")
-_RUN = ("steps", "encoder_weights", "init", "teacher", "workers", "save_every")
+_RUN = ("steps", "encoder_weights", "init", "teacher", "workers", "save_every", "palette")
 
 
 def run_options(preset: str, data: tuple[tuple[str, float], ...], out: Path, given: Mapping[str, Any]) -> RunOptions:
@@ -73,6 +73,7 @@ def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path
             on_start=progress.start,
             on_step=progress.step,
             shielded=interrupt.shielded,
+            held=lambda: interrupt.held,
         )
         model = train(fabric, run, listener)
     console.print(f"the model is {model}", soft_wrap=True)

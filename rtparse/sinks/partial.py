@@ -45,6 +45,17 @@ class PartialFile:
             self.part.unlink()
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its name and rename it, over one of that name. Raises SinkError."""
+    file = PartialFile(path)
+    try:
+        with write_errors(path):
+            file.part.write_bytes(content)
+        file.commit()
+    finally:
+        file.discard()
+
+
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
     """Errors of the operating system (and of FFmpeg, which passes them on) while writing `path` become SinkError."""

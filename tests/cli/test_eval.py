@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rtparse import CLASSES
+from rtparse.classes import PALETTES
 from rtparse.cli import main
 from rtparse.train.synthetic import render_scene
 
@@ -98,6 +99,25 @@ def test_video(in_process, clip: Path, folder: Path) -> None:
     assert "pixels of people" in in_process("eval", "--video", clip, *SIZE).stdout
 
 
+def test_a_video_too_small_to_be_followed(in_process, folder: Path) -> None:
+    (folder / "frames").mkdir()
+    for number in range(2):
+        cv2.imwrite(str(folder / f"frames/{number}.png"), np.zeros((16, 16, 3), np.uint8))
+    done = in_process("eval", "--video", "frames", "--markdown", *SIZE)
+    assert done.returncode == 0, done.stderr
+    assert "nothing could be followed" in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_the_worst_pictures_in_other_colours(in_process, labelled: Path, folder: Path) -> None:
+    for palette, colours in PALETTES.items():
+        done = in_process("eval", "--data", labelled, "--out", palette, "--palette", palette, *SIZE)
+        assert done.returncode == 0, done.stderr
+        sheet = cv2.imread(str(folder / palette / "worst.png"))
+        shown = [bool((sheet == colours[i, ::-1]).all(axis=2).any()) for i in range(1, len(CLASSES))]
+        assert all(shown), [name for name, there in zip(CLASSES[1:], shown, strict=True) if not there]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -107,6 +127,7 @@ def test_video(in_process, clip: Path, folder: Path) -> None:
         (("--data", "folder:x", "--smooth", "0.5"), "--smooth is for --video"),
         (("--data", "folder:x", "--hold-out", "5"), "without --split held-out"),
         (("--data", "folder:x", "--json", "--markdown"), "both --json and --markdown"),
+        (("--data", "folder:x", "--palette", "colorblind"), "add --out DIR"),
         (("--data", "folder:nowhere"), "nowhere"),
         (("--data", "other:x"), "expected KIND:PATH"),
         (("--data", "folder:x", "--scales", "1,big"), "expected numbers"),

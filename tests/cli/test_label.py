@@ -78,6 +78,16 @@ def test_a_broken_picture_is_skipped_and_named(rtparse, photos: Path, folder: Pa
     assert sorted(path.name for path in (folder / "out/labels").iterdir()) == ["1.png", "2.png"]
 
 
+def test_a_picture_that_went_away_after_it_was_labelled_is_named(rtparse, photos: Path, folder: Path) -> None:
+    assert rtparse("label", "photos", "--to", "out", *SIZE).returncode == 0
+    (photos / "0.jpg").unlink()
+    (photos / "0.jpg").symlink_to("elsewhere.jpg")
+    done = rtparse("label", "photos", "--to", "out", *SIZE)
+    assert done.returncode == 1
+    assert "skipped: photos/0.jpg cannot be read (No such file or directory)" in done.stderr
+    assert "3 were labelled before" in done.stderr
+
+
 def test_ctrl_c_leaves_whole_files(photos: Path, folder: Path) -> None:
     for number in range(3, 400):
         (photos / f"{number}.jpg").hardlink_to(photos / "0.jpg")

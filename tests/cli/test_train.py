@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rtparse._cv import cv2
+from rtparse.classes import CLASSES, COLORBLIND_RGB, PALETTE_RGB
 from rtparse.cli import main
 from rtparse.cli.training import run_options, unseen
 from rtparse.metadata import ModelMetadata
@@ -74,9 +76,16 @@ def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photo
     shown = cv2.imdecode(np.frombuffer(board.Images(tags["images"][0])[0].encoded_image_string, np.uint8), 1)
     assert shown.shape[1] == 3 * (144 + 4)  # picture, labels, prediction
 
-    code, said = train(*options, "--steps", 3)
+    code, said = train(*options, "--steps", 3, "--palette", "colorblind")
     assert code == 0, said
     assert "continuing after step 2 of 3" in said
+    board.Reload()
+    recoloured = cv2.imdecode(np.frombuffer(board.Images(tags["images"][0])[-1].encoded_image_string, np.uint8), 1)
+    for picture, used, other in ((shown, PALETTE_RGB, COLORBLIND_RGB), (recoloured, COLORBLIND_RGB, PALETTE_RGB)):
+        labels = picture[:, 148:292]
+        coat = CLASSES.index("upper-clothes")
+        assert (labels == used[coat, ::-1]).all(axis=2).any()
+        assert not (labels == other[coat, ::-1]).all(axis=2).any()
     code, said = train(*options, "--steps", 3, "--lr", 0.5)
     assert code == 2
     assert "lr 0.5 (it was 0.001)" in said
@@ -125,6 +134,13 @@ def test_check_names_every_pair_that_is_wrong(train: Invoke, folder: Path, photo
     code, said = train(*QUICK, "--out", "run", "--steps", 1)
     assert code == 1
     assert not (folder / "run/model.safetensors").exists()
+
+
+@pytest.mark.parametrize("option", ["--init", "--teacher", "--encoder-weights"])
+def test_wrong_weights_are_named_before_all_pictures_are_read(train: Invoke, photos: Path, option: str) -> None:
+    (photos / "labels/1.png").write_bytes(b"no picture")
+    code, said = train(*QUICK, "--out", "run", "--steps", 1, option, "none.safetensors")
+    assert (code, "none.safetensors" in said, "labels/1.png" in said) == (2, True, False), said
 
 
 @pytest.mark.parametrize(
@@ -185,3 +201,26 @@ def test_ctrl_c_saves(folder: Path, photos: Path) -> None:
     assert f"saved after step {step} in run" in said
     assert "Traceback" not in said
     load_checkpoint(folder / "run/model.safetensors")
+
+
+def test_ctrl_c_stops_all_ranks_behind_the_same_step(folder: Path, photos: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "rtparse"]
+    options = [*map(str, QUICK[:-3]), "4", "--precision", "fp32", "--out", "run", "--save-every", "1000"]
+    with subprocess.Popen(
+        [*launch, "train", *options, "--steps", "50000"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while "step 50 of" not in said and (line := process.stderr.readline()):
+            said += line
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the launcher and both ranks
+        said += process.stderr.read()
+        assert process.wait(60) != 0
+    step = torch.load(folder / "run/resume.pt", weights_only=True)["state"]["step"]
+    assert step >= 50, said
+    assert f"saved after step {step} in run" in said
+    assert "rtparse/train" not in said, said  # the launcher prints a traceback of its own; no rank does

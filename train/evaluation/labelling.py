@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse.classes import CLASSES, IGNORE_LABEL, NUM_CLASSES
-from rtparse.errors import SinkError, UsageError
+from rtparse.errors import SinkError, SourceError, UsageError
 from rtparse.parser import Parser
+from rtparse.sinks.partial import write_whole
 from rtparse.train.data.layouts import PICTURE_SUFFIXES
-from rtparse.train.evaluation.writing import make_folder, png, write_whole
+from rtparse.train.writing import make_folder, png
 
 RECORD = "labelled-by.json"
 """File beside images/ and labels/ that says how the labels were made."""
@@ -103,11 +104,15 @@ class LabelledFolder:
     def add_picture(self, picture: Path) -> None:
         """Put the picture beside its label: a hard link where the file system allows it, else a copy.
 
-        Raises UsageError where another picture has its name already, SinkError.
+        Raises UsageError where another picture has its name already, SourceError where it cannot be read, SinkError.
         """
         place = self._images / picture.name
         if place.exists():
-            if not filecmp.cmp(picture, place, shallow=False):
+            try:
+                same = filecmp.cmp(picture, place, shallow=False)
+            except OSError as error:
+                raise SourceError(f"{error.filename} cannot be read ({error.strerror})") from None
+            if not same:
                 raise UsageError(f"{place} is another picture than {picture}", "choose another folder")
             return
         try:

@@ -28,10 +28,11 @@ def open_parser(
     flip: bool = False,
     scales: tuple[float, ...] = (1.0,),
     confidence: float = 0.0,
+    palette: str | None = None,
 ) -> Iterator[Parser]:
     """A parser of a model that may ask it several times (AugmentedEngine) and doubt it (ConfidentEngine).
 
-    model, backend, smooth: as Parser has them.
+    model, backend, smooth, palette: as Parser has them.
     size: of the network's input at scale 1: "auto" or "HxW" as Parser has it, or "model" for the size that the model
         was trained for, whatever the frame's shape ("auto" where the model does not offer that size).
     """
@@ -43,7 +44,7 @@ def open_parser(
             chosen = chosen if isinstance(chosen, str) else averaged.input_size(chosen)
         if confidence:
             engine = ConfidentEngine(engine, confidence)
-        with Parser(engine, size=chosen, smooth=smooth) as parser:
+        with Parser(engine, size=chosen, smooth=smooth, palette=palette) as parser:
             yield parser
 
 

@@ -160,9 +160,10 @@ def _class_rows(found: Judgement) -> list[tuple[str, ...]]:
 
 
 def _steadiness_rows(found: Steadiness) -> list[tuple[str, ...]]:
+    unchanged = "nothing could be followed" if math.isnan(found.unchanged) else f"{found.unchanged:.4f}"
     person = "nobody in view" if math.isnan(found.unchanged_person) else f"{found.unchanged_person:.4f}"
     return [
-        ("labels unchanged where motion could be followed", f"{found.unchanged:.4f}"),
+        ("labels unchanged where motion could be followed", unchanged),
         ("the same, pixels of people", person),
         ("pixels whose motion could be followed", f"{found.followed:.4f}"),
         ("labels changed in place, a frame", f"{found.changed_in_place:.4f}"),

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtparse._cv import cv2
-from rtparse.classes import CLASSES, IGNORE_LABEL
+from rtparse.classes import CLASSES
 from rtparse.train.evaluation.judge import Judged
+from rtparse.train.sheet import coloured
 
 CELL = 46
 """Side of a cell of the confusion matrix, in pixels."""
@@ -98,7 +99,7 @@ def _tile(judged: Judged, palette_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     panels = [small]
     for ids in (labels, judged.predicted):
         ids = np.asarray(cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
-        panels.append(np.where((ids == IGNORE_LABEL)[..., None], small // 3, _colours(palette_rgb)[ids]))
+        panels.append(coloured(ids, small, palette_rgb))
     seam = np.full((height, SEAM, 3), PAPER, np.uint8)
     body = np.concatenate([panels[0], seam, panels[1], seam, panels[2]], axis=1)
     caption = np.full((LINE, body.shape[1], 3), PAPER, np.uint8)
@@ -119,12 +120,6 @@ def _key(palette_rgb: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
         cv2.rectangle(strip, (x, y + 5), (x + 16, y + LINE - 5), INK)
         _write(strip, name, (x + LINE, y + LINE - 8))
     return strip
-
-
-def _colours(palette_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(palette_rgb)] = palette_rgb[:, ::-1]
-    return table
 
 
 def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int], colour: tuple[int, int, int] = INK) -> None:

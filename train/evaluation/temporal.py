@@ -27,7 +27,7 @@ class Steadiness:
 
     frames: how many were seen.
     followed: share of all pixels that could be followed to the frame before; only these count in the next two.
-    unchanged: share of those that kept their label.
+    unchanged: share of those that kept their label; nan where nothing could be followed.
     unchanged_person: the same, of pixels that are a person before or after; nan where there is none.
     changed_in_place: share of all pixels whose label differs from that of the same place in the frame before, moved or
         not.

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Folders and PNG files for what is written about a model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ from numpy.typing import NDArray
 
 from rtparse._cv import cv2
 from rtparse.errors import SinkError
-from rtparse.sinks.partial import PartialFile, write_errors
+from rtparse.sinks.partial import write_errors
 
 
 def make_folder(path: Path) -> None:
     """Make a folder and those around it; one that is there is left as it is. Raises SinkError."""
     with write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its name and rename it, over one of that name. Raises SinkError."""
-    file = PartialFile(path)
-    try:
-        with write_errors(path):
-            file.part.write_bytes(content)
-        file.commit()
-    finally:
-        file.discard()
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
