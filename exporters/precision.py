@@ -59,12 +59,15 @@ def cast(
 
     pictures, keep_io: as `to_half`. calibrating: for int8, from `calibration_inputs`; on_picture: as `quantize`.
     Raises UsageError for int8 without pictures to calibrate on, and for a graph that is int8 already in another
-    precision; EngineError where the precision changes too much.
+    precision or with such pictures; EngineError where the precision changes too much.
     """
     if metadata.precision == "int8":
         if precision != "int8":
             raise UsageError(f"the model is quantized to int8, asked for was {precision}", "give the float model")
-        return Cast(proto, (), None)
+        if calibrating:
+            raise UsageError("the model is quantized to int8 already", "give the float model, or no --calibrate")
+        names = next((item.value for item in proto.metadata_props if item.key == "float_nodes"), "")
+        return Cast(proto, tuple(filter(None, names.split(","))), None)
     if precision == "fp16":
         return to_half(proto, pictures, keep_io)
     if precision == "bf16":

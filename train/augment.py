@@ -32,21 +32,23 @@ def view(pair: Pair, size_hw: tuple[int, int], scale: float, degrees: float, cen
     picture, in 0..1, that comes to the window's middle. What lies outside the picture is ignored, and is of the middle
     grey of ImageNet.
     """
+    image = pair.image
     while scale < 0.6:  # a warp samples; halving first keeps it from skipping pixels
-        half_wh = max(pair.labels.shape[1] // 2, 1), max(pair.labels.shape[0] // 2, 1)
-        pair = Pair.of(
-            cv2.resize(pair.image, half_wh, interpolation=cv2.INTER_AREA),
-            cv2.resize(pair.labels, half_wh, interpolation=cv2.INTER_NEAREST),
-        )
+        half_wh = max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)
+        image = np.asarray(cv2.resize(image, half_wh, interpolation=cv2.INTER_AREA), np.uint8)
         scale *= 2
-    height, width = pair.labels.shape
+    height, width = image.shape[:2]
     middle = centre[1] * width, centre[0] * height
     matrix = cv2.getRotationMatrix2D(middle, degrees, scale)
     matrix[:, 2] += size_hw[1] / 2 - middle[0], size_hw[0] / 2 - middle[1]
     wh = size_hw[1], size_hw[0]
-    image = cv2.warpAffine(pair.image, matrix, wh, flags=cv2.INTER_LINEAR, borderValue=(104, 116, 124))
-    labels = cv2.warpAffine(pair.labels, matrix, wh, flags=cv2.INTER_NEAREST, borderValue=(IGNORE_LABEL,))
-    return Pair.of(image, labels)
+    # Labels come straight from the picture's own: halved by nearest neighbour they would move against it.
+    halved = np.array([width / pair.labels.shape[1], height / pair.labels.shape[0]])
+    whole = np.column_stack([matrix[:, :2] * halved, matrix[:, :2] @ (halved - 1) / 2 + matrix[:, 2]])
+    return Pair.of(
+        cv2.warpAffine(image, matrix, wh, flags=cv2.INTER_LINEAR, borderValue=(104, 116, 124)),
+        cv2.warpAffine(pair.labels, whole, wh, flags=cv2.INTER_NEAREST, borderValue=(IGNORE_LABEL,)),
+    )
 
 
 def recolor_garments(pair: Pair, rng: np.random.Generator) -> Pair:

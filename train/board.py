@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from rtparse.engines.base import Engine
 from rtparse.errors import UsageError
 from rtparse.metadata import ModelMetadata
 from rtparse.parser import Parser
+from rtparse.sinks.partial import write_errors
 from rtparse.train.compose import Pair
 from rtparse.train.loop import StepReport
 from rtparse.train.metrics import Scores, confusion, scores
@@ -34,15 +36,15 @@ class Board:
 
     held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count. palette_rgb: (20, 3)
     uint8, the colours of their labels.
-    Raises UsageError for a folder that cannot be made or written into.
+    Raises UsageError for a folder that cannot be made or written into, SinkError later, such as for a full disk.
     """
 
     def __init__(self, folder: Path, step: int, held_out: Sequence[Pair], palette_rgb: NDArray[np.uint8]) -> None:
         try:
-            self._writer = SummaryWriter(str(folder), purge_step=step)
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         except OSError as error:
             raise UsageError(f"{folder} cannot be written into ({error.strerror})", "choose another folder") from None
-        self._held_out, self._palette = held_out, palette_rgb
+        self._folder, self._held_out, self._palette = folder, held_out, palette_rgb
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +52,8 @@ class Board:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        with write_errors(self._folder) if error is None else suppress(OSError):
+            self._writer.close()
 
     def write(self, report: StepReport) -> None:
         """The curves: losses, learning rate, images a second, and the share of time spent waiting for batches."""
@@ -62,8 +65,9 @@ class Board:
             "speed/images a second": report.pictures / report.seconds,
             "speed/share of waiting": report.waited / report.seconds,
         }
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, report.step)
+        with write_errors(self._folder):
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, report.step)
 
     def judge(self, model: CDLinkNet, metadata: ModelMetadata, step: int) -> Scores | None:
         """Scores of the network on the held-out pictures, letterboxed to the model's size; None where there are none.
@@ -78,14 +82,15 @@ class Board:
             predicted = [parser(pair.image).labels for pair in pairs]
         model.train(training)
         found = scores([confusion(pair.labels, labels) for pair, labels in zip(pairs, predicted, strict=True)])
-        self._writer.add_scalar("held out/mIoU", found.miou, step)
-        self._writer.add_scalar("held out/person IoU", found.person_iou, step)
         rows = [
             (pair.image, *(coloured(ids, pair.image, self._palette) for ids in (pair.labels, labels)))
             for pair, labels in zip(pairs[:SHOWN], predicted, strict=False)
         ]
         picture = np.ascontiguousarray(sheet(rows)[:, :, ::-1])
-        self._writer.add_image("held out/picture, labels, prediction", picture, step, dataformats="HWC")
+        with write_errors(self._folder):
+            self._writer.add_scalar("held out/mIoU", found.miou, step)
+            self._writer.add_scalar("held out/person IoU", found.person_iou, step)
+            self._writer.add_image("held out/picture, labels, prediction", picture, step, dataformats="HWC")
         return found
 
 

@@ -59,13 +59,17 @@ def cover(image: NDArray[np.uint8], size_hw: tuple[int, int], place: tuple[float
     return np.asarray(scaled[top : top + height, left : left + width], np.uint8)
 
 
-def scaled(person: Pair, height: int) -> Pair:
-    """A cut-out scaled to a height in pixels; labels by nearest neighbour."""
+def scaled(person: Pair, height: int, nearest: int = cv2.INTER_NEAREST_EXACT) -> Pair:
+    """A cut-out scaled to a height in pixels; labels by nearest neighbour.
+
+    nearest: OpenCV's INTER_NEAREST takes the first pixel of those that become one, so labels come to lie half a pixel
+    below and to the right of the picture, where INTER_NEAREST_EXACT takes the middle one.
+    """
     wh = max(round(person.labels.shape[1] * height / person.labels.shape[0]), 1), max(height, 1)
     interpolation = cv2.INTER_AREA if height < person.labels.shape[0] else cv2.INTER_LINEAR
     return Pair.of(
         cv2.resize(person.image, wh, interpolation=interpolation),
-        cv2.resize(person.labels, wh, interpolation=cv2.INTER_NEAREST),
+        cv2.resize(person.labels, wh, interpolation=nearest),
     )
 
 

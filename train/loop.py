@@ -1,4 +1,4 @@
-"""The training loop, on Lightning Fabric: CPU, one GPU or many, resumable bit for bit at any step."""
+"""The training loop, on Lightning Fabric: CPU, one GPU or many, resumable at any step, on a CPU bit for bit."""
 
 from __future__ import annotations
 
@@ -216,14 +216,14 @@ class Trainer:
                 losses = self._losses(batch)
                 values = torch.stack(losses).tolist()
                 if not math.isfinite(values[0]):
-                    raise self._stopped(f"the loss is {values[0]}", batch)
+                    raise self._stopped(f"the loss is {values[0]}", [batch])
                 self._fabric.backward(losses.total / len(batches))
             sums = [total + value for total, value in zip(sums, values, strict=True)]
         norm = self._fabric.clip_gradients(
             self._network, self._optimizer, max_norm=self._recipe.clip_norm or math.inf, error_if_nonfinite=False
         )
         assert norm is not None  # it is for max_norm
-        self._check_gradient(float(norm), batches[-1])
+        self._check_gradient(float(norm), batches)
         self._optimizer.step()
         self.step += 1
         if self._ema:
@@ -245,25 +245,28 @@ class Trainer:
         learnt = distillation(student, taught, self._recipe.temperature)
         return losses._replace(total=(1 - share) * losses.total + share * learnt)
 
-    def _check_gradient(self, norm: float, batch: MicroBatch) -> None:
+    def _check_gradient(self, norm: float, batches: list[MicroBatch]) -> None:
         if math.isfinite(norm):
             self._skipped = 0
             return
         scaled = bool(self._fabric.strategy.precision.state_dict())
         self._skipped += 1
         if not scaled or self._skipped >= SKIPPED_IN_A_ROW:
-            raise self._stopped(f"the gradient is {norm}{' again and again' if scaled else ''}", batch)
+            raise self._stopped(f"the gradient is {norm}{' again and again' if scaled else ''}", batches)
 
-    def _stopped(self, what: str, batch: MicroBatch) -> RtparseError:
-        """The error that ends the run, with the batch as a picture beside the model."""
-        path = self._plan.folder / BAD_BATCH
-        palette = self._plan.palette_rgb
+    def _stopped(self, what: str, batches: list[MicroBatch]) -> RtparseError:
+        """The error that ends the run, with the micro-batches that may have caused it as a picture beside the model."""
+        rank, palette = self._fabric.global_rank, self._plan.palette_rgb
+        path = self._plan.folder / (BAD_BATCH if rank == 0 else f"rank{rank}-{BAD_BATCH}")
         rows = [
-            (image, coloured(labels, image, palette)) for image, labels in zip(batch.images, batch.labels, strict=True)
+            (image, coloured(labels, image, palette))
+            for batch in batches
+            for image, labels in zip(batch.images, batch.labels, strict=True)
         ]
-        write_whole(path, png(sheet(rows, batch.labels.shape[1:])))
+        write_whole(path, png(sheet(rows, batches[0].labels.shape[1:])))
+        numbers = ", ".join(str(batch.index) for batch in batches)
         return RtparseError(
-            f"{what} at step {self.step}, micro-batch {batch.index}, rank {self._fabric.global_rank}",
+            f"{what} at step {self.step}, micro-batch {numbers}, rank {rank}",
             f"look at {path}; then lower the learning rate or train in fp32",
         )
 

@@ -32,6 +32,8 @@ SCENES = 0.54
 """Share of composed scenes among the pictures of `video` that come from photos; the rest are crops of one photo."""
 
 _STRIDE = 1_000_003
+_SCENE = 0x73636E65
+"""Names the random stream of a scene, "scne": those of a batch's pictures are named by small numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,7 @@ class Mix:
         people = self._rendered[part][0]
         chosen = (self._seed * _STRIDE + number) % len(people)  # seeds are to see other scenes
         size_hw = people.size_hw(chosen)
-        rng = np.random.default_rng((self._seed, number, 2))
+        rng = np.random.default_rng((self._seed, number, _SCENE))
         behind = backdrop(self._photos, rng, size_hw) if self._photos and rng.random() < 0.5 else None
         pair = people.draw(chosen, size_hw, behind)
         return pair.image, pair.labels

@@ -66,7 +66,9 @@ def _fitting(name: str) -> Iterator[None]:
         raise EngineError(f"{name} does not fit the encoder ({detail})", "give the file of the same ResNet") from None
 
 
-def _load_plain(encoder: ResNetEncoder, state: dict[str, Tensor], name: str) -> None:
+def _load_plain(encoder: ResNetEncoder, state: object, name: str) -> None:
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise EngineError(f"{name} holds {type(state).__name__}, expected tensors by name", "give a state dict")
     with _fitting(name):
         encoder.load_state_dict(_wanted(encoder, state))
 

@@ -13,6 +13,9 @@ from rtparse.metadata import SIZE_MULTIPLE
 ASPECTS = ((4 / 3, 0.45), (1.0, 0.1), (3 / 4, 0.15), (9 / 16, 0.3))
 """Height over width of a batch's pictures, and how often: upright photos, and the frames of cameras and films."""
 
+_SIZES = 0x73697A65
+"""Names the random stream of sizes, "size": those of a batch's pictures are named by small numbers."""
+
 FLOOR, DECAY = 0.02, 0.3
 """Of the trapezoid schedule: it falls linearly to `FLOOR` of the rate over the last `DECAY` of the steps."""
 
@@ -26,7 +29,8 @@ class Recipe:
     pixels: height times width of a picture where `size_hw` is None.
     window: height and width of the part of it, mostly about people, that a step sees; a multiple of 16, None for all.
     epochs: length of the run where no number of steps is given.
-    batch: pictures of an optimizer step, over all ranks. accumulate: micro-batches that a rank makes of its share.
+    batch: pictures of an optimizer step, over all ranks. accumulate: micro-batches that a rank makes of its share; each
+        counts the same in a step, as each rank does, however many of its pixels are labelled.
     lr: learning rate; the encoder takes `encoder_lr` of it.
     schedule: "poly" is (1 - step / steps) ** 0.9, "trapezoid" a constant rate with a linear end.
     warmup: steps of linear growth at the beginning.
@@ -81,7 +85,7 @@ class Recipe:
         if self.size_hw is not None:
             return self.size_hw
         aspects, chances = zip(*ASPECTS, strict=True)
-        return self._size_hw(float(np.random.default_rng((self.seed, step, 1)).choice(aspects, p=chances)))
+        return self._size_hw(float(np.random.default_rng((self.seed, step, _SIZES)).choice(aspects, p=chances)))
 
     def upright_hw(self) -> tuple[int, int]:
         """The size that the model file names as its own: that of an upright photo."""

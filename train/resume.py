@@ -1,4 +1,4 @@
-"""The file that continues a run bit for bit."""
+"""The file that continues a run, on a CPU bit for bit."""
 
 from __future__ import annotations
 
@@ -46,8 +46,17 @@ def load_state(folder: Path, record: Record) -> State | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        version, state, recorded = content["format"], content["state"], content["record"]
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        version, state, recorded = content["format"], content["state"], dict(content["record"])
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RtparseError(f"{path} cannot be read ({reason})", "train into another folder") from None
     if version != FORMAT:

@@ -13,6 +13,9 @@ COUNTS = (0, 1, 2, 3, 4, 6, 9)
 CHANCES = (0.05, 0.3, 0.25, 0.15, 0.11, 0.09, 0.05)
 """People of a scene, and how often: from an empty room to a crowd."""
 
+WIDEST = 2.0
+"""A cut-out is at most so many times as wide as the frame."""
+
 CROWD = 5
 """From so many people on, nobody is larger than 0.6 of the frame."""
 
@@ -28,7 +31,10 @@ def scene(photos: Photos, rng: np.random.Generator, size_hw: tuple[int, int]) ->
         person = cut_out(photos.pair(photos.pick(rng)))
         waist_up = rng.random() < 0.3
         # Scaled before it is dyed and turned: most people are far smaller than their photo.
-        person = scaled(person, max(round(shown / (rng.uniform(0.3, 0.65) if waist_up else 1.0)), 8))
+        wanted = shown / (rng.uniform(0.3, 0.65) if waist_up else 1.0)
+        # What is left of someone may be a sliver along the photo's edge, which would become wider than any frame.
+        widest = WIDEST * width * person.labels.shape[0] / person.labels.shape[1]
+        person = scaled(person, max(round(min(wanted, widest)), 8 if widest > 8 else 1))
         person = augment.recolor_garments(augment.mirror(person, rng), rng)
         if rng.random() < 0.4:  # its own exposure, as if taken from another photo, which it was
             person = Pair(augment.light(person.image, rng), person.labels)

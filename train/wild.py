@@ -11,10 +11,16 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rtparse._cv import cv2
+from rtparse.errors import UsageError
+from rtparse.train.cache import Arrays, ByteCache
 from rtparse.train.compose import Pair, cover, cut_out, paste, remove_person, scaled
 
 COUNT = 200
+CACHE_BYTES = 1 << 30
+"""Of people and backgrounds that are kept for another frame."""
 SIZE_HW = (720, 1280)
 SEED = 0
 SHA256 = "f8cb1125bfacf88615e6af573df332ace5c0d809aa959d07cf6c2aab9a396782"
@@ -22,21 +28,34 @@ SHA256 = "f8cb1125bfacf88615e6af573df332ace5c0d809aa959d07cf6c2aab9a396782"
 
 
 def wild_frames(photos: Sequence[Pair]) -> Iterator[Pair]:
-    """The frames in order, each a new Pair of 720x1280. `photos` are the val pairs sorted by file name."""
+    """The frames in order, each a new Pair of 720x1280. `photos` are the val pairs sorted by file name.
+
+    They are read when they are needed, and some are kept. Raises UsageError for fewer than two: one gives the
+    background, the others the people.
+    """
+    if len(photos) < 2:
+        raise UsageError(f"frames are composed of 2 photos or more, got {len(photos)}", "give more labelled photos")
     rng = np.random.default_rng(SEED)
     height, width = SIZE_HW
-    people = [cut_out(photo) for photo in photos]
-    backgrounds = [remove_person(photo) for photo in photos]
+    cache = ByteCache(CACHE_BYTES)
+
+    def person_of(index: int) -> Pair:
+        return Pair(*cache.get(("person", index), lambda: _copies(cut_out(photos[index]))))
+
+    def background_of(index: int) -> NDArray[np.uint8]:
+        return cache.get(("background", index), lambda: (remove_person(photos[index]),))[0]
+
     for _ in range(COUNT):
         chosen = rng.permutation(len(photos))[: 1 + rng.integers(1, 5)]
-        background = cover(backgrounds[chosen[0]], SIZE_HW, (rng.random(), rng.random()))
+        background = cover(background_of(int(chosen[0])), SIZE_HW, (rng.random(), rng.random()))
         scene = Pair(background.copy(), np.zeros(SIZE_HW, np.uint8))
         heights = np.exp(rng.uniform(np.log(0.15), np.log(1.0), len(chosen) - 1)) * height
         # The larger a person appears, the nearer it is: draw from far to near.
         for index, shown in sorted(zip(chosen[1:], heights, strict=True), key=lambda pair: pair[1]):
             waist_up = rng.random() < 0.3
             part = rng.uniform(0.45, 0.6) if waist_up else 1.0
-            person = scaled(people[index], round(shown / part))
+            # Labels as they were scaled when the digest was taken.
+            person = scaled(person_of(int(index)), round(shown / part), cv2.INTER_NEAREST)
             if waist_up:
                 top = height - round(shown)
             else:
@@ -45,6 +64,11 @@ def wild_frames(photos: Sequence[Pair]) -> Iterator[Pair]:
             left = round(rng.uniform(-0.5, width / person.labels.shape[1] - 0.5) * person.labels.shape[1])
             paste(scene, person, top, left)
         yield scene
+
+
+def _copies(pair: Pair) -> Arrays:
+    """Its arrays, without the picture that they are a part of."""
+    return pair.image.copy(), pair.labels.copy()
 
 
 def digest(frames: Iterator[Pair]) -> str:

@@ -41,6 +41,8 @@ def command(weights: Path, data: str, hold_out: int | None, target: Path, yes: b
     if target.suffix != ".safetensors":
         raise UsageError(f"--to is {target}", "expected a name ending in .safetensors")
     keep_existing(target, yes)
+    if not target.parent.is_dir():
+        raise UsageError(f"no folder {target.parent}", f"make it first: mkdir -p {target.parent}")
     try:
         import torch
 
@@ -64,7 +66,7 @@ def command(weights: Path, data: str, hold_out: int | None, target: Path, yes: b
     with TorchEngine(weights) as engine, console.status("parsing training photos"):
         samples = [
             sample(engine, photos[::every]),
-            sample(engine, islice(wild_frames(list(photos[1::every])), FRAMES)),
+            sample(engine, islice(wild_frames(photos[1::every]), FRAMES)),
         ]
     with console.status("fitting"):
         shifts = fit_shifts(samples)

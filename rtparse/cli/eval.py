@@ -31,10 +31,7 @@ WORST = 12
 @options.backend
 @click.option("--data", metavar="KIND:PATH", help="Labelled pictures: KIND is folder, lip, cihp or atr; or synthetic.")
 @click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
-@click.option("--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]")
-@click.option(
-    "--hold-out", type=click.IntRange(2), metavar="N", help="With --split held-out, as in training.  [default: 14]"
-)
+@options.split
 @click.option("--wild", is_flag=True, help="Compose the pictures into the frames of `wild` and judge on those.")
 @click.option("--every", type=click.IntRange(1), help="Take every Nth picture.  [default: 1]")
 @averaging
@@ -88,8 +85,7 @@ def command(
         raise UsageError(f"got {given}", "give one of them, such as --data folder:PATH")
     if video is not None and (wild or every or split):
         raise UsageError("--wild, --every and --split are for --data", "leave them out with --video")
-    if hold_out and split != "held-out":
-        raise UsageError("--hold-out was given without --split held-out", "add --split held-out")
+    options.check_split(split, hold_out)
     if data is not None and smooth is not None:
         raise UsageError("--smooth is for --video: single pictures have no past", "leave it out with --data")
     if palette is not None and (out is None or video is not None):
@@ -128,7 +124,7 @@ def _on_pictures(parser: Parser, dataset: Dataset, wild: bool) -> Judgement:
 
     pairs: Iterator[tuple[str, Pair]]
     if wild:
-        pairs = ((f"wild {number:03}", frame) for number, frame in enumerate(wild_frames(list(dataset))))
+        pairs = ((f"wild {number:03}", frame) for number, frame in enumerate(wild_frames(dataset)))
     else:
         pairs = ((_name(dataset, number), dataset[number]) for number in range(len(dataset)))
     with frame_progress() as progress:

@@ -11,6 +11,7 @@ import click
 from rich.logging import RichHandler
 
 from rtparse.cli.terminal import console
+from rtparse.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +61,23 @@ def engine(command: F) -> F:
         metavar="M",
         help="Model file (.onnx, .safetensors) or registered name.  [default: the built-in one]",
     )(command)
+
+
+def split(command: F) -> F:
+    """--split and --hold-out, see `check_split`."""
+    held = click.option(
+        "--hold-out", type=click.IntRange(2), metavar="N", help="With --split held-out, as in training.  [default: 14]"
+    )
+    part = click.option(
+        "--split", type=click.Choice(["train", "val", "held-out"]), help="Part of the data.  [default: val]"
+    )
+    return part(held(command))
+
+
+def check_split(split: str | None, hold_out: int | None) -> None:
+    """Raise UsageError where --hold-out was given and means nothing."""
+    if hold_out and split != "held-out":
+        raise UsageError("--hold-out was given without --split held-out", "add --split held-out")
 
 
 def palette(command: F) -> F:

@@ -35,10 +35,13 @@ def _weights(ctx: click.Context, param: click.Parameter, given: tuple[str, ...])
     metavar="PRESET=FILE",
     help="Checkpoint (.safetensors) of a preset; may be repeated.  [default: random weights]",
 )
-@click.option("--data", metavar="KIND:PATH", help="Labelled pictures, whose val split gives the mIoU of --weights.")
+@click.option("--data", metavar="KIND:PATH", help="Labelled pictures, which give the mIoU of --weights.")
+@options.split
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of a table.")
 @options.verbosity
-def command(weights: dict[str, Path], data: str | None, markdown: bool) -> None:
+def command(
+    weights: dict[str, Path], data: str | None, split: str | None, hold_out: int | None, markdown: bool
+) -> None:
     """Compare the network's presets: parameters, GFLOP at 256x192, ms of a 16:9 frame on this CPU, and mIoU."""
     from rich.table import Table
 
@@ -53,8 +56,11 @@ def command(weights: dict[str, Path], data: str | None, markdown: bool) -> None:
         raise MissingDependencyError(str(error.name), "export") from None
     if data and not weights:
         raise UsageError("--data was given without --weights", "add --weights PRESET=FILE: random weights find nothing")
+    if (split or hold_out) and not data:
+        raise UsageError("--split and --hold-out are for --data", "add --data KIND:PATH")
+    options.check_split(split, hold_out)
     trained = load_presets(weights)
-    dataset = open_labelled(data, "val") if data else None
+    dataset = open_labelled(data, split or "val", hold_out=hold_out or 0) if data else None
     rows = []
     with console.status("") as status:
         for preset in PRESETS:

@@ -37,6 +37,8 @@ def test_the_table_has_a_line_for_each_preset(monkeypatch: pytest.MonkeyPatch) -
         (["--weights", "huge=model.safetensors"], "there is no preset 'huge'"),
         (["--weights", "nano=none.safetensors"], "no file none.safetensors"),
         (["--data", "synthetic"], "--data was given without --weights"),
+        (["--split", "held-out"], "--split and --hold-out are for --data"),
+        (["--weights", "nano=none.safetensors", "--data", "synthetic", "--hold-out", "5"], "without --split held-out"),
     ],
 )
 def test_wrong_use_is_refused_in_one_line(rtparse, folder: Path, arguments: list[str], message: str) -> None:

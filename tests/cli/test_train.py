@@ -79,7 +79,10 @@ def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photo
     code, said = train(*options, "--steps", 3, "--palette", "colorblind")
     assert code == 0, said
     assert "continuing after step 2 of 3" in said
+    board = EventAccumulator(str(folder / "run"))
     board.Reload()
+    assert [event.step for event in board.Scalars("loss/total")] == [1, 2, 3]
+    assert [event.step for event in board.Scalars("held out/mIoU")] == [2, 3]
     recoloured = cv2.imdecode(np.frombuffer(board.Images(tags["images"][0])[-1].encoded_image_string, np.uint8), 1)
     for picture, used, other in ((shown, PALETTE_RGB, COLORBLIND_RGB), (recoloured, COLORBLIND_RGB, PALETTE_RGB)):
         labels = picture[:, 148:292]

@@ -101,8 +101,12 @@ def test_a_static_size_is_kept(pictures: Path) -> None:
 def test_of_many_pictures_some_are_taken_from_the_whole_folder(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    every = calibration_inputs(pictures, METADATA, None)
     monkeypatch.setattr("rtparse.exporters.int8.MOST_PICTURES", 4)
-    assert len(calibration_inputs(pictures, METADATA, None)) == 4
+    some = calibration_inputs(pictures, METADATA, None)
+    assert len(some) == 4
+    for chosen, expected in zip(some[:: len(some) - 1], every[:: len(every) - 1], strict=True):
+        assert np.array_equal(chosen, expected)  # the first and the last
 
 
 @pytest.mark.parametrize(

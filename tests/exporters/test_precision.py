@@ -111,7 +111,11 @@ def test_what_does_not_go_together(network, picture) -> None:
     quantized, metadata = load_network(resolve("small-int8"))
     with pytest.raises(UsageError, match="is quantized to int8, asked for was fp16"):
         cast(quantized, metadata, "fp16", [picture])
-    assert cast(quantized, metadata, "int8", [picture]).proto is quantized
+    with pytest.raises(UsageError, match="is quantized to int8 already"):
+        cast(quantized, metadata, "int8", [picture], [picture])
+    kept = cast(quantized, metadata, "int8", [picture])
+    assert kept.proto is quantized
+    assert kept.float32_layers == tuple(node.name for node in quantized.graph.node if node.op_type == "Conv")[-1:]
 
 
 def test_a_layer_with_several_outputs(noise) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
 
 from rtparse.classes import CLASSES, IGNORE_LABEL
 from rtparse.train import augment
-from rtparse.train.compose import Pair
+from rtparse.train.compose import Pair, scaled
 
 
 def coded(height: int = 64, width: int = 48) -> Pair:
@@ -43,6 +46,34 @@ def test_view_moves_picture_and_labels_together(scale: float, degrees: float) ->
     inside = seen.labels != IGNORE_LABEL
     agree = np.abs(seen.image[:, :, 0].astype(int) - seen.labels.astype(int) * 12) < 30
     assert agree[inside].mean() > 0.97  # all but the interpolated outlines
+
+
+def middle(weights: np.ndarray) -> np.ndarray:
+    rows, columns = np.indices(weights.shape)
+    return np.array([(weights * rows).sum(), (weights * columns).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize(
+    "smaller",
+    [
+        lambda pair: augment.view(pair, (800, 800), 0.5, 0.0, (0.41, 0.43)),
+        lambda pair: augment.view(pair, (800, 800), 0.25, 20.0, (0.41, 0.43)),
+        lambda pair: scaled(pair, 160),
+        lambda pair: scaled(pair, 48),
+    ],
+)
+def test_labels_lie_where_the_picture_does(smaller: Callable[[Pair], Pair]) -> None:
+    rng = np.random.default_rng(0)
+    apart = []
+    for _ in range(40):
+        labels = np.zeros(rng.integers(400, 660, 2), np.uint8)
+        (top, left), (rows, columns) = rng.integers(120, 160, 2), rng.integers(80, 130, 2)
+        labels[top : top + rows, left : left + columns] = 5
+        seen = smaller(Pair(np.repeat((labels[:, :, None] > 0) * np.uint8(255), 3, 2), labels))
+        near = cv2.dilate((seen.labels == 5).astype(np.uint8), np.ones((9, 9)))
+        apart.append(middle(seen.labels == 5) - middle(seen.image[:, :, 0].astype(float) * near))
+    # By INTER_NEAREST, which takes the first of the pixels that become one, 0.3 to 0.5 of a pixel.
+    assert np.abs(np.mean(apart, axis=0)).max() < 0.1
 
 
 def test_view_outside_is_ignored_grey() -> None:

@@ -136,6 +136,7 @@ def test_the_command_fits_on_what_training_saw_and_not_on_all_of_a_large_set(
     [
         (("--data", "synthetic"), "synthetic, which has no end"),
         (("--data", "folder:{}", "--hold-out", "2"), "has 4 photos to fit on; expected 6 or more"),
+        (("--data", "folder:{}", "--to", "{}/none/out.safetensors"), "no folder .*/none; make it first"),
     ],
 )
 def test_what_cannot_be_fitted_on_is_refused(trained: Path, options: tuple[str, ...], message: str) -> None:

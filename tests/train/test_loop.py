@@ -115,8 +115,12 @@ def test_other_options_are_refused_and_named(album: Album, tmp_path: Path) -> No
     assert longer.step == 2
 
 
-def test_a_damaged_resume_file_is_named(album: Album, tmp_path: Path) -> None:
-    (tmp_path / "resume.pt").write_bytes(b"not a file of torch")
+@pytest.mark.parametrize("content", [b"not a file of torch", b".", b"\x80\x02)R.", b"", None])
+def test_a_damaged_resume_file_is_named(album: Album, tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        torch.save({"format": 1, "state": {}, "record": None}, tmp_path / "resume.pt")
+    else:
+        (tmp_path / "resume.pt").write_bytes(content)
     with pytest.raises(RtparseError, match=r"resume\.pt cannot be read"):
         trainer(tmp_path, album)
 

@@ -233,6 +233,13 @@ def test_imagenet_files_that_cannot_be_read_are_named(tmp_path: Path, where: str
         load_imagenet(ResNetEncoder("resnet18"), given, torch.zeros(2, 3, 32, 32))
 
 
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    for content in (torch.zeros(3), [torch.zeros(3)], {0: torch.zeros(3)}):
+        torch.save(content, tmp_path / "weights.pth")
+        with pytest.raises(EngineError, match=r"weights\.pth holds \w+, expected tensors by name"):
+            load_imagenet(ResNetEncoder("resnet18"), str(tmp_path / "weights.pth"))
+
+
 def test_folded_weights_of_another_network_are_named(tmp_path: Path) -> None:
     pictures = torch.zeros(2, 3, 32, 32)
     for name, shape, message in (("conv1", (3, 3, 3, 3), "size mismatch for conv1"), ("stem", (1,), "it has stem")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rtparse.train.model import PRESETS
@@ -32,6 +33,14 @@ def test_trapezoid_warms_up_holds_and_falls_to_a_fiftieth() -> None:
     assert recipe.rate(99, 1000) == recipe.rate(700, 1000) == 1.0
     assert recipe.rate(850, 1000) == pytest.approx(0.5)
     assert recipe.rate(999, 1000) == pytest.approx(0.02)
+
+
+def test_the_size_of_a_batch_says_nothing_of_its_pictures() -> None:
+    recipe = Recipe()
+    for picture in range(4):  # rtparse.train.mix draws them from these streams
+        low = [step for step in range(2000) if np.random.default_rng((recipe.seed, step, picture)).random() < 0.2]
+        wide = [recipe.batch_size_hw(step)[0] < recipe.batch_size_hw(step)[1] for step in low]
+        assert 0.35 < np.mean(wide) < 0.55
 
 
 def test_batches_come_upright_and_wide_at_one_cost() -> None:

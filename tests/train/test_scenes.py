@@ -32,6 +32,17 @@ def photos(tmp_path: Path) -> Photos:
     return Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, ByteCache(10**6))
 
 
+def test_a_sliver_of_someone_stays_small(tmp_path: Path) -> None:
+    labels = np.zeros((80, 200), np.uint8)
+    labels[78:, :] = 6
+    for kind, picture in (("images", np.full((80, 200, 3), 90, np.uint8)), ("labels", labels)):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / "0.png"), picture)
+    photos = Photos([(open_dataset(f"folder:{tmp_path}"), 1.0)], None, ByteCache(10**6))
+    for seed in range(40):  # 2 pixels of height were made up to 128, and 200 of width 12 800
+        assert (scene(photos, np.random.default_rng(seed), SIZE_HW).labels == 6).mean() < 0.5
+
+
 def test_scenes_hold_none_to_many_people(photos: Photos) -> None:
     scenes = [scene(photos, np.random.default_rng(seed), SIZE_HW) for seed in range(80)]
     assert {(each.image.shape, each.labels.shape) for each in scenes} == {((*SIZE_HW, 3), SIZE_HW)}

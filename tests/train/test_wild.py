@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from rtparse.errors import UsageError
 from rtparse.train.compose import Pair
 from rtparse.train.data import pair_paths, read_pair
 from rtparse.train.wild import COUNT, SHA256, SIZE_HW, digest, wild_frames
@@ -14,6 +16,11 @@ from rtparse.train.wild import COUNT, SHA256, SIZE_HW, digest, wild_frames
 def test_wild_is_the_committed_one(shared: Path) -> None:
     photos = [read_pair(*paths) for paths in pair_paths(shared / "data" / "ccp-lip" / "val")]
     assert digest(wild_frames(photos)) == SHA256
+
+
+def test_one_photo_is_too_few() -> None:
+    with pytest.raises(UsageError, match="2 photos or more, got 1"):
+        next(wild_frames([Pair(np.zeros((64, 48, 3), np.uint8), np.zeros((64, 48), np.uint8))]))
 
 
 def test_wild_frames_show_people_with_labels_inside_the_frame() -> None:
