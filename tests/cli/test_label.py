@@ -40,7 +40,7 @@ def test_the_result_is_a_dataset_and_is_gone_on_with(rtparse, photos: Path, fold
         "--scales",
         "1,1.5",
         "--confidence",
-        "0.6",
+        "0.9",
         *SIZE,
     )
     done = rtparse(*command)
