@@ -11,6 +11,7 @@ import torch
 
 from rtparse.bench.rivals import ON_GPU, RIVALS, TorchRival, check_rivals, open_rivals
 from rtparse.engines import open_engine
+from rtparse.engines.cores import multiplies_bfloat16
 from rtparse.errors import UsageError
 from rtparse.metadata import ModelMetadata
 from rtparse.train.checkpoint import save_checkpoint
@@ -33,8 +34,10 @@ def test_all_give_the_logits_of_a_checkpoint(checkpoint: Path, monkeypatch: pyte
         expected = engine.infer(batch)
         assert rivals.skipped == {}
         assert [rival.kind for rival in rivals.engines.values()] == list(RIVALS)
+        # OpenVINO computes in bfloat16, of eight bits, where the CPU multiplies it.
+        rough = {"openvino": 0.02 * np.abs(expected).max()} if multiplies_bfloat16() else {}
         for name, rival in rivals.engines.items():
-            np.testing.assert_allclose(rival.infer(batch), expected, atol=1e-3, err_msg=name)
+            np.testing.assert_allclose(rival.infer(batch), expected, atol=rough.get(name, 1e-3), err_msg=name)
 
 
 def test_in_half_precision_torch_gives_nearly_the_same(checkpoint: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from statistics import median
 
 import av
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from rtparse.errors import SinkError, UsageError
 from rtparse.parsing import Parsing
 from rtparse.sinks import NetworkSink
+
+LISTENING = "0A"
+"""A TCP socket's state in /proc/net/tcp."""
 
 Numbered = Callable[..., Parsing]
 ReadNumber = Callable[[NDArray[np.uint8]], int]
@@ -87,14 +91,15 @@ def receive(read_number: ReadNumber) -> Iterator[Callable[..., tuple[str, Receiv
 
 
 def wait_for_port(port: int, udp: bool) -> None:
-    """Until somebody has it; asking a TCP server itself would be its only visit."""
+    """Until somebody has it, as the kernel lists it: a visit would be a TCP server's only one, and a port that is tried
+    is not free at that moment."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return
+        for kind in ("udp", "udp6") if udp else ("tcp", "tcp6"):
+            for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+                local, state = line.split()[1], line.split()[3]
+                if int(local.rpartition(":")[2], 16) == port and (udp or state == LISTENING):
+                    return
         time.sleep(0.01)
     raise AssertionError("nobody listens")
 
