@@ -138,7 +138,8 @@ class Pool(Closing):
             self._drop(member)
             why = _reason(error)
             if kind == "about":
-                self._start_failed(why)
+                if not _of_its_node(error):
+                    self._start_failed(why)
                 return []
             return [Ended(work, None, member.about, why)] if work else []
         if kind == "progress":
@@ -196,6 +197,12 @@ class Pool(Closing):
         self._failed_starts.append(why)
         if len(self._failed_starts) >= _STARTS and not self.size:
             raise ClusterError(f"no worker can start: {why}")
+
+
+def _of_its_node(error: BaseException) -> bool:
+    """Whether a worker is dead because its machine is. Ray goes on placing workers on a dead one until it notices, and
+    they die together; that says nothing of the next worker, elsewhere."""
+    return "its node has died" in str(error)
 
 
 def _reason(error: BaseException) -> str:
