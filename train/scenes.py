@@ -34,7 +34,7 @@ def scene(photos: Photos, rng: np.random.Generator, size_hw: tuple[int, int]) ->
         wanted = shown / (rng.uniform(0.3, 0.65) if waist_up else 1.0)
         # What is left of someone may be a sliver along the photo's edge, which would become wider than any frame.
         widest = WIDEST * width * person.labels.shape[0] / person.labels.shape[1]
-        person = scaled(person, max(round(min(wanted, widest)), 8 if widest > 8 else 1))
+        person = scaled(person, round(min(max(wanted, 8), widest)))
         person = augment.recolor_garments(augment.mirror(person, rng), rng)
         if rng.random() < 0.4:  # its own exposure, as if taken from another photo, which it was
             person = Pair(augment.light(person.image, rng), person.labels)

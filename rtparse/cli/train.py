@@ -149,11 +149,7 @@ def _parts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     help="Processes that make batches, each with up to 2 GiB of pictures in memory.",
 )
 @click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
-@click.option(
-    "--palette",
-    type=click.Choice(["default", "colorblind"]),
-    help="Colours of the classes in the run's pictures.  [default: default]",
-)
+@options.palette
 @options.verbosity
 def command(
     preset: str,
