@@ -59,14 +59,14 @@ class Quantized:
 def calibration_inputs(
     folder: Path, metadata: ModelMetadata, size_hw: tuple[int, int] | None
 ) -> list[NDArray[np.float32]]:
-    """Network inputs (1, 3, H, W) float32 of up to 200 pictures, spread over the folder's by name.
+    """Network inputs (1, 3, H, W) float32 of up to 200 pictures, spread over those of a folder, or of images/ in it.
 
     size_hw: the only size on offer, or None. Raises UsageError for a folder that is missing or has fewer than 8
     pictures, SourceError for a picture that cannot be read.
     """
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}", "give one with pictures of what the model will see")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
+    paths = _pictures(folder) or _pictures(folder / "images")
     if len(paths) < FEWEST_PICTURES:
         raise UsageError(
             f"{folder} has {len(paths)} pictures to calibrate with, expected {FEWEST_PICTURES} or more",
@@ -74,6 +74,10 @@ def calibration_inputs(
         )
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PICTURES)).astype(int)
     return [network_input(read_image(paths[i]), metadata, size_hw) for i in chosen]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
 
 
 def quantize(

@@ -96,7 +96,7 @@ def in_order(batches: MicroBatches, indices: list[int], workers: int) -> Generat
 
 
 def _by_processes(batches: MicroBatches, indices: list[int], workers: int) -> Generator[MicroBatch | RtparseError]:
-    yield from DataLoader(
+    loader = DataLoader(
         batches,
         batch_size=None,
         sampler=indices,
@@ -107,6 +107,15 @@ def _by_processes(batches: MicroBatches, indices: list[int], workers: int) -> Ge
         # A forked child would inherit the locks of threads that it does not have.
         multiprocessing_context="spawn",
     )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RtparseError(
+            f"one of {workers} processes that make batches was killed, as happens where memory is full",
+            "give fewer --workers",
+        ) from None
 
 
 def _by_thread(batches: MicroBatches, indices: list[int]) -> Generator[MicroBatch | RtparseError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ class Plan:
 
     folder: takes model.safetensors and resume.pt. steps: of the optimizer. name: that the model file gives itself.
     record: what must not change when the run goes on. workers: processes that make batches, 0 for a thread.
-    palette_rgb: (20, 3) uint8, the colours of labels in pictures of the run.
+    save_seconds: between two times of saving. palette_rgb: (20, 3) uint8, the colours of labels in pictures of the run.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class Plan:
     name: str
     record: Record
     workers: int = 0
-    save_every: int = 100
+    save_seconds: float = 300.0
     palette_rgb: NDArray[np.uint8] = field(default_factory=lambda: PALETTE_RGB)
 
 
@@ -158,17 +158,19 @@ class Trainer:
     ) -> None:
         plan = self._plan
         indices = self._numbering.of_steps(self.step, plan.steps)
+        saved = time.monotonic()
         try:
             with closing(in_order(self._batches, indices, plan.workers)) as row:
                 while self.step < plan.steps:
                     started = time.perf_counter()
-                    batches = [next(row) for _ in range(self._recipe.accumulate)]
+                    batches = self._next(row)
                     waited = time.perf_counter() - started
                     with shielded():
                         rate = self._recipe.rate(self.step, plan.steps)
                         total, refined, auxiliary = self._advance(batches, rate)
-                        if self.step % plan.save_every == 0 and self.step < plan.steps:
+                        if time.monotonic() - saved >= plan.save_seconds and self.step < plan.steps:
                             self.save()
+                            saved = time.monotonic()
                     seconds = time.perf_counter() - started
                     pictures = self._recipe.batch
                     on_step(StepReport(self.step, total, refined, auxiliary, rate, pictures, seconds, waited))
@@ -185,6 +187,15 @@ class Trainer:
             ) from None
         with shielded():
             self.save()
+
+    def _next(self, row: Iterator[MicroBatch]) -> list[MicroBatch]:
+        """The micro-batches of a step. Where they cannot be had, what is done so far is saved first."""
+        try:
+            return [next(row) for _ in range(self._recipe.accumulate)]
+        except RtparseError:
+            if self.step:
+                self.save()
+            raise
 
     def _any(self, mine: bool) -> bool:
         """Whether it is so on any rank."""

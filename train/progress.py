@@ -15,6 +15,10 @@ RECENT = 50
 """Steps that the shown loss and speed are means of, and between two lines where there is no terminal."""
 
 
+MUCH_WAITED = 0.2
+"""Share of the time from which on waiting for pictures is shown: more processes that make them would help a GPU."""
+
+
 class TrainProgress:
     """Shows steps, loss, images a second and the time left on a console."""
 
@@ -59,6 +63,8 @@ class TrainProgress:
         loss = sum(each.loss for each in self._recent) / len(self._recent)
         seconds = sum(each.seconds for each in self._recent)
         figures = f"loss {loss:.4f}  {sum(each.pictures for each in self._recent) / seconds:.1f} images/s"
+        waited = sum(each.waited for each in self._recent) / seconds
+        figures += f"  {waited:.0%} waiting for pictures" if waited > MUCH_WAITED else ""
         self._bar.update(self._task, completed=report.step, figures=figures)
         if not self._console.is_terminal and (report.step % RECENT == 0 or report.step == self._steps):
             left = (self._steps - report.step) * seconds / len(self._recent) / 60

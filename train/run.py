@@ -18,8 +18,8 @@ from rtparse.classes import palette_rgb
 from rtparse.errors import SourceError, UsageError
 from rtparse.train.board import MOST_JUDGED, Board
 from rtparse.train.checkpoint import load_checkpoint, take_over
-from rtparse.train.compose import Pair
 from rtparse.train.data import CheckReport, Dataset, RenderedPeople, check, open_dataset
+from rtparse.train.fabric import batch_workers, cache_bytes
 from rtparse.train.loop import MODEL, Plan, StepReport, Trainer, normalized
 from rtparse.train.losses import ParsingLoss, rare_class_weights
 from rtparse.train.mix import Mix
@@ -33,6 +33,9 @@ UNFOLDING_PICTURES = 48
 
 PROBLEMS_SHOWN = 20
 
+_FREE = ("epochs", "accumulate", "compile")
+"""Fields of the recipe that may change when a run goes on."""
+
 JUDGE_EVERY = 500
 """Steps between two judgements on the held-out pictures."""
 
@@ -42,7 +45,8 @@ class RunOptions:
     """What `rtparse train` was asked for.
 
     data: (spec of `open_dataset`, weight) pairs. steps: None for `recipe.epochs`. init, teacher: checkpoints.
-    encoder_weights: see `load_imagenet`. palette: of `rtparse.classes.PALETTES`, for the run's pictures.
+    encoder_weights: see `load_imagenet`. workers: see `Plan`, None for what suits the machine. save_every: minutes.
+    palette: of `rtparse.classes.PALETTES`, for the run's pictures.
     """
 
     out: Path
@@ -54,12 +58,12 @@ class RunOptions:
     encoder_weights: str | None = None
     init: Path | None = None
     teacher: Path | None = None
-    workers: int = 0
-    save_every: int = 100
+    workers: int | None = None
+    save_every: float = 5.0
     palette: str = "default"
 
     def record(self) -> dict[str, object]:
-        """What must not change when the run goes on: all but its length, its speed and its pictures."""
+        """What must not change when the run goes on: all but its length, its pictures, and how it fits a machine."""
         chosen = {
             "preset": self.preset,
             "data": " ".join(f"{spec}@{weight:g}" for spec, weight in self.data),
@@ -68,7 +72,7 @@ class RunOptions:
             "teacher": self.teacher,
         }
         fields = chain(dataclasses.asdict(self.config).items(), dataclasses.asdict(self.recipe).items())
-        return chosen | {name.replace("_", "-"): value for name, value in fields if name != "epochs"}
+        return chosen | {name.replace("_", "-"): value for name, value in fields if name not in _FREE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +122,14 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     model = _network(options, listener)
     teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
     data = [open_dataset(spec, "train", recipe.hold_out) for spec, _ in options.data]
-    reports: list[CheckReport] = fabric.broadcast(checked(data, listener.on_pair) if fabric.is_global_zero else [])
+    held_out = _held_out(options)
+    both = [*data, *held_out]
+    reports: list[CheckReport] = fabric.broadcast(checked(both, listener.on_pair) if fabric.is_global_zero else [])
+    del reports[len(data) :]  # of the held-out pictures it was only asked whether they can be read
     parts = [(dataset, weight) for dataset, (_, weight) in zip(data, options.data, strict=True)]
     present = [report.present for report in reports]
-    mix = Mix(parts, recipe.style, recipe.seed, present, window_side=recipe.window)
+    workers = batch_workers(fabric) if options.workers is None else options.workers
+    mix = Mix(parts, recipe.style, recipe.seed, present, cache_bytes(workers), recipe.window)
     steps = options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
     _unfold_encoder(model, options, mix)
     weights = None
@@ -132,12 +140,14 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
         weights, recipe.label_smoothing, recipe.ohem, recipe.auxiliary_weight, recipe.auxiliary_stride
     )
     colours = palette_rgb(options.palette)
-    plan = Plan(options.out, steps, options.preset, options.record(), options.workers, options.save_every, colours)
+    plan = Plan(options.out, steps, options.preset, options.record(), workers, 60 * options.save_every, colours)
     trainer = Trainer(fabric, model, mix, recipe, plan, criterion, teacher)
+    if _begins(options) and not options.init and not options.encoder_weights:
+        listener.say("the encoder starts from random weights; --encoder-weights has it start from ImageNet's")
     listener.on_start(trainer.step, steps)
     try:
         if fabric.is_global_zero:
-            _with_board(trainer, options, steps, listener)
+            _with_board(trainer, options, steps, listener, held_out)
         else:
             trainer.run(shielded=listener.shielded, held=listener.held)
     except KeyboardInterrupt:
@@ -147,8 +157,11 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
     return options.out / MODEL
 
 
-def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Listener) -> None:
-    with Board(options.out, trainer.step, _held_out(options), palette_rgb(options.palette)) as board:
+def _with_board(
+    trainer: Trainer, options: RunOptions, steps: int, listener: Listener, held_out: Sequence[Dataset]
+) -> None:
+    first = list(islice(chain.from_iterable(held_out), MOST_JUDGED))
+    with Board(options.out, trainer.step, first, palette_rgb(options.palette)) as board:
 
         def on_step(report: StepReport) -> None:
             listener.on_step(report)
@@ -161,13 +174,12 @@ def _with_board(trainer: Trainer, options: RunOptions, steps: int, listener: Lis
         trainer.run(on_step, listener.shielded, listener.held)
 
 
-def _held_out(options: RunOptions) -> Sequence[Pair]:
-    """The first held-out pictures of all datasets of files; none where nothing is held out."""
+def _held_out(options: RunOptions) -> list[Dataset]:
+    """The held-out pictures of all datasets of files; none where nothing is held out."""
     if not options.recipe.hold_out:
         return []
-    opened = (open_dataset(spec, "held-out", options.recipe.hold_out) for spec, _ in options.data)
-    files = [dataset for dataset in opened if not isinstance(dataset, RenderedPeople)]
-    return list(islice(chain.from_iterable(files), MOST_JUDGED))
+    opened = [open_dataset(spec, "held-out", options.recipe.hold_out) for spec, _ in options.data]
+    return [dataset for dataset in opened if not isinstance(dataset, RenderedPeople)]
 
 
 def _network(options: RunOptions, listener: Listener) -> CDLinkNet:

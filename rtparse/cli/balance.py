@@ -35,14 +35,13 @@ def command(weights: Path, data: str, hold_out: int | None, target: Path, yes: b
     The shifts are fitted on training photos, single and composed into frames, never on those held out.
     """
     from rtparse.cli.terminal import console
-    from rtparse.cli.work import keep_existing
+    from rtparse.cli.work import in_a_folder, keep_existing
     from rtparse.errors import MissingDependencyError, UsageError
 
     if target.suffix != ".safetensors":
         raise UsageError(f"--to is {target}", "expected a name ending in .safetensors")
     keep_existing(target, yes)
-    if not target.parent.is_dir():
-        raise UsageError(f"no folder {target.parent}", f"make it first: mkdir -p {target.parent}")
+    in_a_folder(target)
     try:
         import torch
 

@@ -72,24 +72,27 @@ def command(
 ) -> None:
     """Judge a model on labelled pictures, beside the figures of the paper, or its steadiness on a video.
 
-    It runs as users run it. Single pictures are letterboxed to the model's own size; frames of `wild` and of videos
-    keep their aspect ratio. For a video, optical flow tells which pixels should have kept their label.
+    It runs as users run it. Single pictures are letterboxed to the model's own size, if it offers that; frames of
+    `wild` and of videos keep their aspect ratio. For a video, optical flow tells which pixels should have kept their
+    label.
     """
     from rtparse.cli.terminal import results
     from rtparse.errors import UsageError
-    from rtparse.train.evaluation.opening import open_labelled, open_parser
+    from rtparse.train.evaluation.opening import open_labelled, open_parser, split_name
     from rtparse.train.evaluation.report import Report, Subject
+    from rtparse.train.writing import make_folder
 
     if (data is None) == (video is None):
         given = "both --data and --video" if data else "neither --data nor --video"
         raise UsageError(f"got {given}", "give one of them, such as --data folder:PATH")
-    if video is not None and (wild or every or split):
-        raise UsageError("--wild, --every and --split are for --data", "leave them out with --video")
+    if video is not None and (wild or every or split or hold_out):
+        raise UsageError("--wild, --every, --split and --hold-out are for --data", "leave them out with --video")
     options.check_split(split, hold_out)
     if data is not None and smooth is not None:
         raise UsageError("--smooth is for --video: single pictures have no past", "leave it out with --data")
     if palette is not None and (out is None or video is not None):
-        raise UsageError("--palette colours the pictures of --data that --out writes", "add --out DIR, or leave it out")
+        advice = "leave it out with --video" if video else "add --out DIR, or leave it out"
+        raise UsageError("--palette colours the pictures of --data that --out writes", advice)
     if as_json and as_markdown:
         raise UsageError("got both --json and --markdown", "give one of them; --out DIR writes both")
     size = size or ("auto" if wild or video else "model")
@@ -97,17 +100,18 @@ def command(
         engine, backend=backend, size=size, smooth=smooth or 0.0, flip=flip, scales=scales, palette=palette
     ) as parser:
         found: Judgement | Steadiness
-        if video is not None:
-            subject_of, found = video, _on_video(parser, video)
+        dataset = open_labelled(data, split or "val", every or 1, hold_out or 0) if data else None
+        if out is not None:
+            make_folder(out)  # before the work, which may take long
+        if dataset is None:
+            subject_of, found = str(video), _on_video(parser, str(video))
         else:
-            dataset = open_labelled(str(data), split or "val", every or 1, hold_out or 0)
-            subject_of = f"{data} ({split or 'val'}{', composed as wild' if wild else ''})"
+            part = split_name(str(data), split or "val")
+            subject_of = f"{data} ({part}{', composed as wild' if wild else ''})"
             found = _on_pictures(parser, dataset, wild)
         subject = Subject.of(parser, subject_of, size, flip, scales, smooth or 0.0)
         colours = parser.palette_rgb
     report = Report(subject, found)
-    if out is not None:
-        _write(report, colours, out)
     if as_json:
         click.echo(json.dumps(report.document(), indent=2))
     elif as_markdown:
@@ -115,6 +119,8 @@ def command(
     else:
         for table in report.tables():
             results.print(table)
+    if out is not None:
+        _write(report, colours, out)
 
 
 def _on_pictures(parser: Parser, dataset: Dataset, wild: bool) -> Judgement:
@@ -148,9 +154,8 @@ def _write(report: Report, palette_rgb: NDArray[np.uint8], folder: Path) -> None
     from rtparse.sinks.partial import write_whole
     from rtparse.train.evaluation.judge import Judgement
     from rtparse.train.evaluation.sheets import confusion_picture, worst_sheet
-    from rtparse.train.writing import make_folder, png
+    from rtparse.train.writing import png
 
-    make_folder(folder)
     if isinstance(report.found, Judgement):
         write_whole(folder / "confusion.png", png(confusion_picture(report.found.confusion)))
         write_whole(folder / "worst.png", png(worst_sheet(report.found.worst, palette_rgb)))

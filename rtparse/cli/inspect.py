@@ -28,6 +28,8 @@ def command(plan: Path, layers: bool) -> None:
 
     if not plan.is_file():
         raise UsageError(f"no file {plan}", "give a TensorRT plan")
+    if plan.suffix == ".onnx":
+        raise UsageError(f"{plan} is an ONNX file", "give a TensorRT plan, as rtparse export --to m.plan writes")
     sidecar = read_sidecar(plan)
     if sidecar is None:
         raise EngineError(

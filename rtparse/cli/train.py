@@ -144,11 +144,10 @@ def _parts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Processes that make batches, each with up to 2 GiB of pictures in memory.",
+    help="Processes that make batches, for each GPU, with up to 2 GiB of pictures each.  [default: one a core, at most "
+    "8; without a GPU 0, a thread]",
 )
-@click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS")
+@click.option("--save-every", type=click.FloatRange(0), default=5, show_default=True, metavar="MINUTES")
 @options.palette
 @options.verbosity
 def command(

@@ -13,7 +13,7 @@ from rtparse.cli.terminal import console
 from rtparse.errors import UsageError
 from rtparse.metadata import SIZE_MULTIPLE
 from rtparse.preprocess import fixed_size
-from rtparse.train.data import HOLD_OUT, open_dataset
+from rtparse.train.data import HOLD_OUT, has_own_val, open_dataset
 from rtparse.train.fabric import open_fabric, settled
 from rtparse.train.model import PRESETS
 from rtparse.train.progress import TrainProgress
@@ -83,10 +83,21 @@ def train_and_report(preset: str, data: tuple[tuple[str, float], ...], out: Path
 
 
 def unseen(run: RunOptions) -> list[str]:
-    """The options of `rtparse eval` for pictures that the run has not seen, if there are any; the paper's run with its
-    flip test."""
-    options = ["--data", next((spec for spec, _ in run.data if spec != "synthetic"), "folder:PATH")]
-    if options[1] != "folder:PATH" and run.recipe.hold_out:
-        options += ["--split", "held-out"]
+    """The options of `rtparse eval` for pictures that the run has not seen, of folder:PATH where it saw all; the
+    paper's run with its flip test."""
+    spec = next((spec for spec, _ in run.data if spec != "synthetic"), None)
+    if spec is None or not (run.recipe.hold_out or _has_own_val(spec)):
+        options = ["--data", "folder:PATH"]
+    elif not run.recipe.hold_out:
+        options = ["--data", spec]
+    else:
+        options = ["--data", spec, "--split", "held-out"]
         options += ["--hold-out", str(run.recipe.hold_out)] if run.recipe.hold_out != HOLD_OUT else []
     return [*options, "--flip"] if run.recipe.style == "paper" else options
+
+
+def _has_own_val(spec: str) -> bool:
+    try:
+        return has_own_val(spec)
+    except UsageError:  # ATR has no val unless somebody lists one
+        return False

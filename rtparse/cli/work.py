@@ -58,6 +58,14 @@ def keep_existing(path: Path, replace: bool) -> None:
         raise UsageError(f"{path} exists", "choose another name, or give -y to replace it")
 
 
+def in_a_folder(path: Path) -> None:
+    """Raise UsageError for a file whose folder is not there: long work would end in that."""
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is no folder", f"choose another place for {path.name}")
+    if not path.parent.is_dir():
+        raise UsageError(f"no folder {path.parent}", f"make it first: mkdir -p {path.parent}")
+
+
 def keep_filled(folder: Path, replace: bool) -> None:
     """Raise UsageError for a folder that holds something already and may not be written into."""
     if folder.is_dir() and any(folder.iterdir()) and not replace:

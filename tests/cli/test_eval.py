@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,7 @@ def test_tables_and_files(rtparse, labelled: Path, folder: Path) -> None:
     assert np.array(document["confusion"]).sum() == 3 * 96 * 72
     page = (folder / "new/report/report.md").read_text()
     assert f"{document['pixel_accuracy']:.4f}" in page
+    assert f"folder:{labelled} (all pictures)" in "".join(done.stdout.split("\n"))
     # A second run writes over the first, and prints what it writes.
     again = rtparse("eval", "--data", labelled, "--out", "new/report", "--every", "2", "--json", *SIZE)
     assert json.loads(again.stdout) == json.loads((folder / "new/report/report.json").read_text())
@@ -124,6 +126,8 @@ def test_the_worst_pictures_in_other_colours(in_process, labelled: Path, folder:
         ((), "neither --data nor --video"),
         (("--data", "folder:x", "--video", "y"), "both --data and --video"),
         (("--video", "y", "--wild"), "are for --data"),
+        (("--video", "y", "--hold-out", "5"), "leave them out with --video"),
+        (("--video", "y", "--palette", "colorblind", "--out", "out"), "leave it out with --video"),
         (("--data", "folder:x", "--smooth", "0.5"), "--smooth is for --video"),
         (("--data", "folder:x", "--hold-out", "5"), "without --split held-out"),
         (("--data", "folder:x", "--json", "--markdown"), "both --json and --markdown"),
@@ -133,6 +137,7 @@ def test_the_worst_pictures_in_other_colours(in_process, labelled: Path, folder:
         (("--data", "folder:x", "--scales", "1,big"), "expected numbers"),
         (("--data", "folder:x", "--scales", "0"), "expected numbers"),
         (("--data", "folder:x", "--size", "100x100"), "multiples of 16"),
+        (("--data", "folder:x", "--size", "large"), "expected model, auto or HxW such as 256x192"),
         (("--data", "folder:x", "--engine", "nothing.onnx"), "no model file or name"),
         (("--video", "nothing.mp4"), "no file or folder"),
     ],
@@ -146,7 +151,7 @@ def test_wrong_use(in_process, folder: Path, arguments: tuple[str, ...], message
 
 
 def test_scales_of_a_fixed_size(in_process, labelled: Path, make_onnx, folder: Path) -> None:
-    make_onnx(folder / "fixed.onnx", (1, 3, 64, 64))
+    make_onnx(folder / "fixed.onnx", (1, 3, 64, 96))
     done = in_process(
         "eval", "--engine", "fixed.onnx", "--data", labelled, "--scales", "1,2", "--backend", "onnxruntime"
     )
@@ -155,6 +160,29 @@ def test_scales_of_a_fixed_size(in_process, labelled: Path, make_onnx, folder: P
     # Without scales it is judged at the one size that it has.
     done = in_process("eval", "--engine", "fixed.onnx", "--data", labelled, "--json", "--backend", "onnxruntime")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["input_size"] == "auto of 64x96"  # it was trained at another one
+
+
+def test_what_is_wrong_is_said_before_the_work(in_process, labelled: Path, folder: Path) -> None:
+    for part in ("train", "val"):
+        shutil.copytree(labelled, folder / "splits" / part)
+    done = in_process("eval", "--data", "splits", "--markdown", *SIZE)
+    assert "on splits (val), input 64x48" in done.stdout, done.stderr
+    shutil.rmtree(folder / "splits/train")  # its val can be judged all the same
+    done = in_process("eval", "--data", "splits", "--markdown", *SIZE)
+    assert "on splits (val), input 64x48" in done.stdout, done.stderr
+
+    (folder / "file").write_text("")
+    done = in_process("eval", "--data", "splits", "--out", "file/report", *SIZE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "file/report" in done.stderr
+    assert "judging" not in done.stderr
+
+    (folder / "splits/val/labels/2 [x].png").unlink()
+    done = in_process("eval", "--data", "splits", "--out", "report", *SIZE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "2 [x].png is missing" in done.stderr
+    assert not (folder / "report").exists()
 
 
 def test_broken_labels_are_named(in_process, labelled: Path, folder: Path) -> None:
@@ -164,4 +192,4 @@ def test_broken_labels_are_named(in_process, labelled: Path, folder: Path) -> No
     done = in_process("eval", "--data", "d", "--out", "out", *SIZE)
     assert done.returncode == 1
     assert "a.png holds the ids [99]" in done.stderr
-    assert not (folder / "out").exists()
+    assert not list((folder / "out").iterdir())

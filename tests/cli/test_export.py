@@ -67,6 +67,7 @@ def test_int8(rtparse, checkpoint: Path, pictures: Path, folder: Path) -> None:
         (["--calibrate", "pictures"], "--calibrate was given without int8"),
         (["--int8", "--calibrate", "pictures", "--store", "fp16"], "--store fp16 is for float32 exports of --weights"),
         (["--int8", "--calibrate", "none"], "Directory 'none' does not exist"),
+        (["--to", "none/out.onnx"], "no folder none; make it first: mkdir -p none"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(

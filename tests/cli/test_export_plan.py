@@ -116,7 +116,7 @@ def test_an_onnx_file_of_one_size_for_triton(rtparse, folder: Path) -> None:
         (["--to", "m.onnx", "--model", "nothing.onnx"], 2, "nothing.onnx"),
         (["--to", "m.onnx", "--model", "bad.onnx"], 1, "bad.onnx is no ONNX model"),
         (["--to", "m.onnx", "--calibrate", "."], 2, "--calibrate was given without int8"),
-        (["--to", "bad.onnx/m.onnx", "--size", "64x48"], 1, "bad.onnx/m.onnx cannot be written (Not a directory)"),
+        (["--to", "bad.onnx/m.onnx", "--size", "64x48"], 2, "bad.onnx is no folder; choose another place for m.onnx"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(export, folder: Path, arguments, code, message) -> None:
@@ -155,6 +155,9 @@ def test_inspect_needs_a_sidecar(rtparse, folder: Path) -> None:
     assert done.returncode == 1
     assert "m.plan has no sidecar m.plan.json" in done.stderr
     assert rtparse("inspect", "none.plan").returncode == 2
+    (folder / "m.onnx").write_bytes(b"")
+    done = rtparse("inspect", "m.onnx")
+    assert (done.returncode, "m.onnx is an ONNX file; give a TensorRT plan" in done.stderr) == (2, True)
 
 
 def test_a_model_that_triton_has_is_found_before_the_work(export, folder: Path) -> None:

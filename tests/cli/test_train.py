@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photo
     code, said = train(*options, "--steps", 2)
     assert code == 0, said
     assert "step 2 of 2  loss" in said
+    assert "the encoder starts from random weights" in said
     assert "held-out mIoU" in said
     assert "rtparse eval --engine run/model.safetensors" in said
     assert "rtparse export --weights run/model.safetensors" in said
@@ -92,6 +94,14 @@ def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photo
     code, said = train(*options, "--steps", 3, "--lr", 0.5)
     assert code == 2
     assert "lr 0.5 (it was 0.001)" in said
+
+
+def test_a_run_goes_on_with_smaller_micro_batches(train: Invoke, folder: Path, photos: Path) -> None:
+    options = (*QUICK, "--batch", 4, "--out", "run")
+    assert train(*options, "--steps", 1)[0] == 0
+    code, said = train(*options, "--steps", 2, "--accumulate", 2)
+    assert code == 0, said
+    assert "continuing after step 1 of 2" in said
 
 
 def test_init_says_how_much_it_took_over(train: Invoke, folder: Path, photos: Path) -> None:
@@ -137,6 +147,13 @@ def test_check_names_every_pair_that_is_wrong(train: Invoke, folder: Path, photo
     code, said = train(*QUICK, "--out", "run", "--steps", 1)
     assert code == 1
     assert not (folder / "run/model.safetensors").exists()
+    code, said = train(*QUICK, "--hold-out", 3, "--out", "run", "--steps", 1)  # 4 trains, 0 and 3 do not
+    assert "2 of 6 pairs cannot be used" in said
+    shutil.copy(photos / "labels/0.png", photos / "labels/4.png")
+    shutil.copy(photos / "labels/0.png", photos / "labels/1.png")
+    (photos / "labels/3.png").write_bytes(b"no picture")
+    code, said = train(*QUICK, "--hold-out", 3, "--out", "run", "--steps", 1)
+    assert (code, "1 of 6 pairs cannot be used" in said, "people/labels/3.png" in said) == (1, True, True), said
 
 
 @pytest.mark.parametrize("option", ["--init", "--teacher", "--encoder-weights"])
@@ -179,11 +196,17 @@ def test_a_folder_that_cannot_be_made_is_named(train: Invoke, photos: Path) -> N
         (("synthetic",), {}, "--data folder:PATH"),
         (("synthetic", "folder:a"), {}, "--data folder:a --split held-out"),
         (("folder:a",), {"hold_out": 5}, "--data folder:a --split held-out --hold-out 5"),
-        (("folder:a",), {"hold_out": 0}, "--data folder:a"),
-        (("lip:LIP",), {"preset": "paper"}, "--data lip:LIP --flip"),
+        (("folder:people",), {"hold_out": 0}, "--data folder:PATH"),
+        (("folder:people",), {"preset": "paper"}, "--data folder:PATH --flip"),
+        (("folder:splits",), {"preset": "paper"}, "--data folder:splits --flip"),
     ],
 )
-def test_a_run_is_judged_on_what_it_has_not_seen(data: tuple[str, ...], changed: dict[str, Any], expected: str) -> None:
+def test_a_run_is_judged_on_what_it_has_not_seen(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, data: tuple[str, ...], changed: dict[str, Any], expected: str
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    for split in ("train", "val"):
+        shutil.copytree(photos, f"splits/{split}")
     preset = changed.pop("preset", "nano")
     run = run_options(preset, tuple((spec, 1.0) for spec in data), Path("run"), changed)
     assert " ".join(unseen(run)) == expected
@@ -191,7 +214,7 @@ def test_a_run_is_judged_on_what_it_has_not_seen(data: tuple[str, ...], changed:
 
 def test_ctrl_c_saves(folder: Path, photos: Path) -> None:
     command = [sys.executable, "-m", "rtparse", "train", *map(str, QUICK), "--out", "run", "--steps", "50000"]
-    with subprocess.Popen([*command, "--save-every", "3"], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "--save-every", "0"], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         deadline = time.monotonic() + 120
         while not (folder / "run/resume.pt").exists() and time.monotonic() < deadline:
@@ -200,7 +223,7 @@ def test_ctrl_c_saves(folder: Path, photos: Path) -> None:
         said = process.stderr.read()
         assert process.wait(60) == 130, said
     step = torch.load(folder / "run/resume.pt", weights_only=True)["state"]["step"]
-    assert step >= 3
+    assert step >= 1
     assert f"saved after step {step} in run" in said
     assert "Traceback" not in said
     load_checkpoint(folder / "run/model.safetensors")
@@ -208,7 +231,7 @@ def test_ctrl_c_saves(folder: Path, photos: Path) -> None:
 
 def test_ctrl_c_stops_all_ranks_behind_the_same_step(folder: Path, photos: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "rtparse"]
-    options = [*map(str, QUICK[:-3]), "4", "--precision", "fp32", "--out", "run", "--save-every", "1000"]
+    options = [*map(str, QUICK[:-3]), "4", "--precision", "fp32", "--out", "run"]
     with subprocess.Popen(
         [*launch, "train", *options, "--steps", "50000"],
         cwd=folder,

@@ -102,6 +102,8 @@ def test_of_many_pictures_some_are_taken_from_the_whole_folder(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = calibration_inputs(pictures, METADATA, None)
+    (tmp_path / "images").symlink_to(pictures)  # as a dataset has them
+    assert all(map(np.array_equal, calibration_inputs(tmp_path, METADATA, None), every))
     monkeypatch.setattr("rtparse.exporters.int8.MOST_PICTURES", 4)
     some = calibration_inputs(pictures, METADATA, None)
     assert len(some) == 4

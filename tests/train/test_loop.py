@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rtparse._cv import cv2
-from rtparse.errors import RtparseError, SinkError, UsageError
+from rtparse.errors import RtparseError, SinkError, SourceError, UsageError
 from rtparse.train.batches import Numbering
 from rtparse.train.checkpoint import load_checkpoint
 from rtparse.train.compose import Pair
@@ -170,10 +170,11 @@ def test_micro_batches_of_all_ranks_are_numbered_once() -> None:
 # Worker processes are started from a process of their own, as `rtparse train` is one: started from the process of the
 # whole suite, after a thousand other tests in it, that process once and again ended in a segmentation fault.
 WORKERS = """
+import multiprocessing
 import sys
 from dataclasses import replace
 import numpy as np
-from rtparse.errors import SourceError
+from rtparse.errors import RtparseError, SourceError
 from rtparse.train.batches import MicroBatches, Numbering, in_order
 from rtparse.train.data import open_dataset
 from rtparse.train.mix import Mix
@@ -188,6 +189,14 @@ if sys.argv[1] == "same":
     assert [batch.index for batch in by_worker] == [3, 4, 5]
     assert all(np.array_equal(a.images, b.images) for a, b in zip(by_thread, by_worker, strict=True))
     print("the same")
+elif sys.argv[1] == "killed":
+    row = in_order(batches("synthetic"), list(range(1000)), 1)
+    next(row)
+    multiprocessing.active_children()[0].kill()
+    try:
+        list(row)
+    except RtparseError as error:
+        print(error)
 else:
     made = batches(f"folder:{sys.argv[1]}")
     open(f"{sys.argv[1]}/images/a.png", "wb").close()
@@ -208,6 +217,30 @@ def in_a_process(*words: object) -> str:
 
 def test_worker_processes_make_the_same_batches_as_the_thread() -> None:
     assert in_a_process("same") == "the same\n"
+
+
+def test_a_worker_that_is_killed_is_told() -> None:
+    said = in_a_process("killed")
+    assert "one of 1 processes that make batches was killed, as happens where memory is full" in said
+    assert "give fewer --workers" in said
+
+
+def test_what_is_done_is_saved_when_pictures_cannot_be_had(album: Album, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Torn:
+        whole: int
+
+        def batch(self, index: int, count: int, size_hw: tuple[int, int]) -> Batch:
+            if index >= self.whole:
+                raise SourceError("gone.png is gone")
+            return album.batch(index, count, size_hw)
+
+    for whole, saved in ((0, False), (3, True)):
+        folder = tmp_path / str(whole)
+        with pytest.raises(SourceError, match=r"gone\.png is gone"):
+            trainer(folder, Torn(whole)).run()  # type: ignore[arg-type]
+        assert (folder / "resume.pt").exists() == saved
+    assert trainer(tmp_path / "3", album).step == 3
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -4,7 +4,7 @@ from rtparse.train.data.check import CheckReport, check
 from rtparse.train.data.classmaps import ATR, CIHP, LIP, ClassMap
 from rtparse.train.data.dataset import Dataset, PairFiles
 from rtparse.train.data.layouts import pair_paths
-from rtparse.train.data.opening import HOLD_OUT, KINDS, SPLITS, open_dataset
+from rtparse.train.data.opening import HOLD_OUT, KINDS, SPLITS, has_own_val, open_dataset
 from rtparse.train.data.read import read_pair
 from rtparse.train.data.rendered import RenderedPeople
 
@@ -21,6 +21,7 @@ __all__ = [
     "PairFiles",
     "RenderedPeople",
     "check",
+    "has_own_val",
     "open_dataset",
     "pair_paths",
     "read_pair",

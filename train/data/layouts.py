@@ -5,12 +5,11 @@ The files themselves are looked at when they are read or checked. Raises UsageEr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from rtparse.errors import UsageError
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+from rtparse.sources.images import IMAGE_SUFFIXES
 
 Files = list[tuple[Path, Path]]
 
@@ -37,8 +36,8 @@ def lip_files(root: Path, split: str) -> Files:
         _find(root, outer, f"{split}_{inner}")
         for outer, inner in (("TrainVal_images", "images"), ("TrainVal_parsing_annotations", "segmentations"))
     )
-    listed = _id_list((root, images.parent, images.parent.parent), (f"{split}_id.txt",))
-    return _named(listed, images, labels)
+    listed = [folder / f"{split}_id.txt" for folder in (root, images.parent, images.parent.parent)]
+    return _named(_id_list(listed), images, labels)
 
 
 def cihp_files(root: Path, split: str) -> Files:
@@ -52,11 +51,19 @@ def cihp_files(root: Path, split: str) -> Files:
 
 
 def atr_files(root: Path, split: str) -> Files:
-    """ATR: JPEGImages, SegmentationClassAug, and {train,val}_id.txt or {train,val}.txt beside them or in list(s)."""
+    """ATR: JPEGImages and SegmentationClassAug, all of them train; it is distributed without lists of its splits.
+
+    {train,val}_id.txt or {train,val}.txt that somebody laid beside them or in list(s) is followed.
+    """
     images = _find(root, "humanparsing", "JPEGImages")
     folder = images.parent
-    listed = _id_list((folder, folder / "list", folder / "lists"), (f"{split}_id.txt", f"{split}.txt"))
-    return _named(listed, images, folder / "SegmentationClassAug")
+    labels = folder / "SegmentationClassAug"
+    listed = {name: _lists((folder, folder / "list", folder / "lists"), name) for name in ("train", "val")}
+    if split == "train" and not any(path.is_file() for paths in listed.values() for path in paths):
+        return _beside(images, labels)
+    return _named(
+        _id_list(listed[split], " (or judge with --split held-out)" if split == "val" else ""), images, labels
+    )
 
 
 def _find(root: Path, doubled: str, wanted: str) -> Path:
@@ -71,12 +78,19 @@ def _find(root: Path, doubled: str, wanted: str) -> Path:
     raise UsageError(f"{root} has no folder {wanted}", f"expected {tried[1]} or {tried[0]}")
 
 
-def _id_list(folders: Iterable[Path], names: tuple[str, ...]) -> list[str]:
-    """Stems, sorted, of the first list that is there: a name a line, with or without its folder and suffix."""
-    tried = [folder / name for folder in folders for name in names]
-    path = next((path for path in tried if path.is_file()), None)
+def _lists(folders: Iterable[Path], split: str) -> list[Path]:
+    return [folder / name for folder in folders for name in (f"{split}_id.txt", f"{split}.txt")]
+
+
+def _id_list(paths: list[Path], instead: str = "") -> list[str]:
+    """Stems, sorted, of the first list that is there: a name a line, with or without its folder and suffix.
+
+    instead: ends the error where there is none.
+    """
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise UsageError(f"there is no {names[0]} in {tried[0].parent}", "expected a list of names, one a line")
+        missing = f"there is no {paths[0].name} in {paths[0].parent}"
+        raise UsageError(missing, f"expected a list of names, one a line{instead}")
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -90,13 +104,18 @@ def _named(stems: list[str], images: Path, labels: Path) -> Files:
 
 
 def _beside(images: Path, labels: Path) -> Files:
-    found = sorted(path for path in images.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    # A name with a leading dot is what macOS lays beside a file in an archive.
+    found = [path for path in _visible(images, "*") if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
         raise UsageError(f"no pictures in {images}", f"expected {images}/*.jpg and {labels}/*.png")
     named = {image.stem for image in found}
     # A label without a picture is listed too: the check is to name the one that is missing.
-    alone = (path for path in labels.glob("*.png") if path.stem not in named and not path.name.startswith("."))
+    alone = (path for path in _visible(labels, "*.png") if path.stem not in named)
     return sorted(
         [(image, labels / f"{image.stem}.png") for image in found]
         + [(images / f"{path.stem}.jpg", path) for path in alone]
     )
+
+
+def _visible(folder: Path, pattern: str) -> Iterator[Path]:
+    return (path for path in folder.glob(pattern) if not path.name.startswith("."))

@@ -24,6 +24,16 @@ HOLD_OUT = 14
 """Every 14th picture of train is held out where nothing else is said."""
 
 
+def has_own_val(spec: str) -> bool:
+    """Whether a dataset's val is of other pictures than its train. Raises as `open_dataset` does for its val."""
+    val = open_dataset(spec, "val")
+    try:
+        train = open_dataset(spec)
+    except UsageError:  # only val is there
+        return True
+    return isinstance(val, RenderedPeople) or val.paths(0) != train.paths(0)
+
+
 def open_dataset(spec: str, split: str = "train", hold_out: int = 0) -> Dataset:
     """Open a dataset; no picture is read.
 

@@ -16,7 +16,7 @@ from rtparse.classes import CLASSES, IGNORE_LABEL, NUM_CLASSES
 from rtparse.errors import SinkError, SourceError, UsageError
 from rtparse.parser import Parser
 from rtparse.sinks.partial import write_whole
-from rtparse.train.data.layouts import PICTURE_SUFFIXES
+from rtparse.sources.images import IMAGE_SUFFIXES
 from rtparse.train.writing import make_folder, png
 
 RECORD = "labelled-by.json"
@@ -45,12 +45,12 @@ def pictures_in(folder: Path) -> list[Path]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for place in (folder, folder / "images"):
         for path in sorted(place.glob("*")):
-            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."):
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
                 by_stem[path.stem].append(path)
         if by_stem:
             break
     else:
-        raise UsageError(f"no pictures in {folder}", f"expected {', '.join(f'*{s}' for s in PICTURE_SUFFIXES)}")
+        raise UsageError(f"no pictures in {folder}", f"expected {', '.join(f'*{s}' for s in sorted(IMAGE_SUFFIXES))}")
     for first, *others in by_stem.values():
         if others:
             raise UsageError(f"{first} and {others[0].name} would both be labelled {first.stem}.png", "rename one")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rtparse.engines import Engine
+from rtparse.errors import SourceError, UsageError
 from rtparse.parser import Parser
 from rtparse.preprocess import Size, fixed_size
-from rtparse.train.data import Dataset, open_dataset
+from rtparse.train.data import Dataset, has_own_val, open_dataset
 from rtparse.train.evaluation.augmented import AugmentedEngine
 from rtparse.train.evaluation.confidence import ConfidentEngine
 
@@ -49,10 +51,24 @@ def open_parser(
 
 
 def _size(size: str, engine: Engine) -> Size:
-    own = engine.metadata.size_hw
     if size == "model":
-        return own if engine.sizes is None or own in engine.sizes else "auto"
+        return engine.metadata.size_hw if _offers_its_own(engine) else "auto"
+    if size != "auto" and not re.fullmatch(r"\d+x\d+", size, re.IGNORECASE):
+        raise UsageError(f"got size {size!r}", "expected model, auto or HxW such as 256x192")
     return fixed_size(size, engine.sizes) or "auto"
+
+
+def size_name(size: str, engine: Engine) -> str:
+    """What a report calls the network's input at a size of `open_parser`: itself, or "auto of HxW, HxW" where the model
+    has fixed sizes to choose from."""
+    if size not in ("model", "auto") or engine.sizes is None or (size == "model" and _offers_its_own(engine)):
+        return size
+    return f"auto of {', '.join(f'{height}x{width}' for height, width in engine.sizes)}"
+
+
+def _offers_its_own(engine: Engine) -> bool:
+    """Whether it takes the size of its training."""
+    return engine.sizes is None or engine.metadata.size_hw in engine.sizes
 
 
 def model_identity(parser: Parser) -> tuple[str, str]:
@@ -63,6 +79,22 @@ def model_identity(parser: Parser) -> tuple[str, str]:
 
 
 def open_labelled(spec: str, split: str, every: int = 1, hold_out: int = 0) -> Dataset:
-    """Every Nth picture of a dataset; see `open_dataset`. A spec that is the path of a folder means folder:PATH."""
-    dataset = open_dataset(f"folder:{spec}" if Path(spec).is_dir() else spec, split, hold_out)
-    return dataset[: SYNTHETIC if spec == "synthetic" else None : every]
+    """Every Nth picture of a dataset; see `open_dataset`. A spec that is the path of a folder means folder:PATH.
+
+    Raises SourceError where a file of it is missing: better now than when half of the pictures have been judged.
+    """
+    dataset = open_dataset(_full(spec), split, hold_out)[: SYNTHETIC if spec == "synthetic" else None : every]
+    missing = [str(path) for number in range(len(dataset)) for path in dataset.paths(number) if not path.exists()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SourceError(f"{missing[0]}{more} of {spec} are missing" if more else f"{missing[0]} is missing")
+    return dataset
+
+
+def split_name(spec: str, split: str) -> str:
+    """What a report calls the pictures of `open_labelled`: the split, where the dataset tells it from the others."""
+    return split if split != "val" or has_own_val(_full(spec)) else "all pictures"
+
+
+def _full(spec: str) -> str:
+    return f"folder:{spec}" if Path(spec).is_dir() else spec

@@ -14,7 +14,7 @@ from rich.table import Table
 from rtparse.classes import CLASSES
 from rtparse.parser import Parser
 from rtparse.train.evaluation.judge import Judgement
-from rtparse.train.evaluation.opening import model_identity
+from rtparse.train.evaluation.opening import model_identity, size_name
 from rtparse.train.evaluation.paper import SOURCE, TABLE_1, TABLE_2
 from rtparse.train.evaluation.temporal import Steadiness
 
@@ -30,7 +30,7 @@ class Subject:
 
     model: its name, or that of its file. engine: the kind that ran it. precision: of the weights as stored.
     sha256: of the file, "" for an engine without one.
-    data: the dataset's spec and split, or the video. input_size: "auto", "HxW", or "model" for the model's own.
+    data: the dataset's spec and split, or the video. input_size: see `rtparse.train.evaluation.opening.size_name`.
     """
 
     model: str
@@ -54,7 +54,7 @@ class Subject:
             precision=parser.engine.metadata.precision,
             sha256=sha256,
             data=data,
-            input_size=input_size,
+            input_size=size_name(input_size, parser.engine),
             flip=flip,
             scales=scales,
             smooth=smooth,
@@ -69,7 +69,7 @@ class Subject:
             how.append(f"scales {', '.join(f'{scale:g}' for scale in self.scales)}")
         if self.smooth:
             how.append(f"smooth {self.smooth:g}")
-        return f"{self.model} ({self.engine}, {self.precision}) on {self.data}, {', '.join(how)}"
+        return f"{self.model} ({self.engine}, {self.precision} weights) on {self.data}, {', '.join(how)}"
 
 
 @dataclass(frozen=True)

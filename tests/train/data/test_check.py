@@ -18,7 +18,7 @@ def test_every_problem_is_named_and_the_rest_is_counted(folder: Path) -> None:
     labels[0, 0], labels[1:3] = 13, 255
     cv2.imwrite(str(folder / "labels" / "5.png"), labels)
     seen: list[None] = []
-    (folder / "images" / "3.jpg").rename(folder / "images" / "3.webp")
+    (folder / "images" / "3.jpg").rename(folder / "images" / "3.heic")
     report = check(open_dataset(f"folder:{folder}"), lambda: seen.append(None))
     assert len(seen) == 6
     wrong = ("1.png", "2.jpg", "3.jpg", "4.png")

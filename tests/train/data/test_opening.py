@@ -117,6 +117,27 @@ def test_atr(tmp_path: Path, write_pair, listed: str) -> None:
         open_dataset(f"atr:{tmp_path}", "val")
 
 
+def test_atr_without_lists_as_it_is_distributed(tmp_path: Path, write_pair) -> None:
+    root = tmp_path / "humanparsing"
+    for value in (4, 11, 17):
+        write_pair(root / "JPEGImages" / f"997_{value}.jpg", root / "SegmentationClassAug" / f"997_{value}.png", value)
+    assert numbers(open_dataset(f"atr:{tmp_path}")) == [13, 11, 5]
+    assert numbers(open_dataset(f"atr:{tmp_path}", "held-out", 2)) == [13, 5]
+    with pytest.raises(UsageError, match=r"no val_id\.txt in .*humanparsing; .* \(or judge with --split held-out\)"):
+        open_dataset(f"atr:{tmp_path}", "val")
+    (root / "val_id.txt").write_text("997_4\n")
+    assert numbers(open_dataset(f"atr:{tmp_path}", "val")) == [5]
+    with pytest.raises(UsageError, match=r"no train_id\.txt in .*humanparsing; expected a list of names, one a line$"):
+        open_dataset(f"atr:{tmp_path}")
+
+
+def test_files_that_macos_lays_beside_pictures_are_none(folder: Path) -> None:
+    expected = len(open_dataset(f"folder:{folder}"))
+    (folder / "images" / "._a.jpg").write_bytes(b"\0\5\x16\7")
+    (folder / "labels" / "._a.png").write_bytes(b"\0\5\x16\7")
+    assert len(open_dataset(f"folder:{folder}")) == expected
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

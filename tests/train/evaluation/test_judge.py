@@ -103,7 +103,8 @@ def test_the_page_shows_ours_beside_the_papers(found: Judgement) -> None:
     page = Report(SUBJECT, found).markdown()
     lines = page.splitlines()
     assert (
-        "tiny (onnxruntime, fp32) on folder:a\\_b (val), input of the model's size, flip, scales 1, 1.5; 3" in lines[2]
+        "tiny (onnxruntime, fp32 weights) on folder:a\\_b (val), input of the model's size, flip, scales 1, 1.5; 3"
+        in lines[2]
     )
     assert "| figure | value | paper, LIP val |" in lines
     assert any(line.startswith("| mIoU | 0.3333 ") and line.endswith("| 0.5305 |") for line in lines)

@@ -75,9 +75,9 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
 def test_pictures_are_found_by_name_also_within_images(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt"):
+    for name in ("b.JPG", "a.png", "c.webp", ".hidden.png", "notes.txt"):
         (folder / name).write_bytes(b"")
-    assert [path.name for path in pictures_in(folder)] == ["a.png", "b.JPG"]
+    assert [path.name for path in pictures_in(folder)] == ["a.png", "b.JPG", "c.webp"]
     assert pictures_in(tmp_path) == pictures_in(folder)
     (folder / "a.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.jpg and a\.png would both be labelled a\.png"):
