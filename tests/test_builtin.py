@@ -36,7 +36,7 @@ def test_the_file_is_small_and_says_what_it_is(parser: Parser) -> None:
     assert path.parent == Path(rtparse.__file__).parent / "models"
     metadata = parser.engine.metadata
     assert (metadata.name, metadata.classes) == (path.stem.removesuffix("-int8"), CLASSES)
-    most, precision = {"small": (27, "fp16"), "small-int8": (14, "int8")}[path.stem]
+    most, precision = {"small": (27, "fp16"), "small-int8": (14, "int8"), "nano": (7, "fp16")}[path.stem]
     assert path.stat().st_size <= most * 2**20
     assert (metadata.precision, metadata.size_hw) == (precision, (256, 192))
     assert parser.engine.sizes is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,12 +35,14 @@ SHOWN = 8
 class Board:
     """Writes TensorBoard events into a run's folder. A run that goes on replaces what came after its step.
 
-    held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` count. palette_rgb: (20, 3)
-    uint8, the colours of their labels.
+    held_out: pictures that training does not see, may be empty; the first `MOST_JUDGED` of all are judged, read each
+    time anew. palette_rgb: (20, 3) uint8, the colours of their labels.
     Raises UsageError for a folder that cannot be made or written into, SinkError later, such as for a full disk.
     """
 
-    def __init__(self, folder: Path, step: int, held_out: Sequence[Pair], palette_rgb: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, folder: Path, step: int, held_out: Sequence[Iterable[Pair]], palette_rgb: NDArray[np.uint8]
+    ) -> None:
         try:
             self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         except OSError as error:
@@ -74,18 +77,20 @@ class Board:
 
         The figures and a sheet of pictures, labels and predictions are written. The network's mode is kept.
         """
-        pairs = [self._held_out[i] for i in range(min(len(self._held_out), MOST_JUDGED))]
-        if not pairs:
-            return None
         training = model.training
+        confusions: list[NDArray[np.int64]] = []
+        rows: list[tuple[NDArray[np.uint8], ...]] = []
         with Parser(ModelEngine(model.eval(), metadata), size=metadata.size_hw) as parser:
-            predicted = [parser(pair.image).labels for pair in pairs]
+            for pair in islice(chain.from_iterable(self._held_out), MOST_JUDGED):
+                labels = parser(pair.image).labels
+                confusions.append(confusion(pair.labels, labels))
+                if len(rows) < SHOWN:
+                    colours = (coloured(ids, pair.image, self._palette) for ids in (pair.labels, labels))
+                    rows.append((pair.image, *colours))
         model.train(training)
-        found = scores([confusion(pair.labels, labels) for pair, labels in zip(pairs, predicted, strict=True)])
-        rows = [
-            (pair.image, *(coloured(ids, pair.image, self._palette) for ids in (pair.labels, labels)))
-            for pair, labels in zip(pairs[:SHOWN], predicted, strict=False)
-        ]
+        if not confusions:
+            return None
+        found = scores(confusions)
         picture = np.ascontiguousarray(sheet(rows)[:, :, ::-1])
         with write_errors(self._folder):
             self._writer.add_scalar("held out/mIoU", found.miou, step)

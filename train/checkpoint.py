@@ -23,7 +23,7 @@ def save_checkpoint(model: CDLinkNet, path: Path, metadata: ModelMetadata) -> No
     props = metadata.to_props() | {"config": json.dumps(dataclasses.asdict(model.config))}
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     # `save_file` would make a file that only its owner may read.
-    write_whole(path, lambda beside: beside.write_bytes(save(state, props)))
+    write_whole(path, lambda file: file.write(save(state, props)))
 
 
 def load_checkpoint(path: Path) -> tuple[CDLinkNet, ModelMetadata]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtparse.classes import PALETTE_RGB
-from rtparse.errors import RtparseError, UsageError
+from rtparse.errors import RtparseError
 from rtparse.metadata import IMAGENET_MEAN, IMAGENET_STD, ModelMetadata
 from rtparse.sinks.partial import write_whole
 from rtparse.train.batches import MicroBatch, MicroBatches, Numbering, Source, in_order
@@ -27,7 +27,7 @@ from rtparse.train.losses import Losses, ParsingLoss, distillation
 from rtparse.train.model import CDLinkNet, Supervised
 from rtparse.train.optimizer import build_optimizer, set_rate
 from rtparse.train.recipe import Recipe
-from rtparse.train.resume import Record, State, load_state, save_state
+from rtparse.train.resume import Record, State, load_state, make_run_folder, save_state
 from rtparse.train.sheet import coloured, sheet
 from rtparse.train.writing import png
 
@@ -142,11 +142,7 @@ class Trainer:
         whether one is held back; several ranks ask each other after every step and stop behind the same one.
         KeyboardInterrupt saves before it travels on. Raises RtparseError when a loss or gradient is not finite.
         """
-        plan = self._plan
-        try:
-            plan.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{plan.folder} cannot be made ({error.strerror})", "choose another folder") from None
+        make_run_folder(self._plan.folder)
         with shielded() if self._fabric.world_size > 1 else nullcontext():
             self._run(on_step, shielded, held)
 
@@ -276,9 +272,12 @@ class Trainer:
         ]
         write_whole(path, png(sheet(rows, batches[0].labels.shape[1:])))
         numbers = ", ".join(str(batch.index) for batch in batches)
+        saved = self._plan.folder / MODEL
+        begin = f"another --out with --init {saved}" if saved.exists() else "another --out"
+        calmer = "a lower --lr" if self._recipe.precision == "fp32" else "a lower --lr, or --precision fp32"
         return RtparseError(
             f"{what} at step {self.step}, micro-batch {numbers}, rank {rank}",
-            f"look at {path}; then lower the learning rate or train in fp32",
+            f"look at {path}; then start {begin} and {calmer}",
         )
 
 

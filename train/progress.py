@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from rtparse.train.loop import StepReport
 
@@ -27,16 +29,17 @@ class TrainProgress:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),  # where it is narrow the bar gives way
             TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("checking", total=None, figures="")
         self._recent: deque[StepReport] = deque(maxlen=RECENT)
         self._steps = 0
+        self._begun = False
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -55,16 +58,20 @@ class TrainProgress:
         """Training begins after `step` of `steps`."""
         self._steps = steps
         self._bar.reset(self._task, total=steps, completed=step, description="training", figures="")
-        self._console.print(f"continuing after step {step} of {steps}" if step else f"{steps} steps")
+        going_on = f"continuing after step {step} of {steps}" if step < steps else f"the run has its {step} steps"
+        self._console.print(going_on if step else f"{steps} steps")
 
     def step(self, report: StepReport) -> None:
         """A step is done."""
+        if not self._begun:  # its wait is the start of the processes that make batches
+            report = replace(report, seconds=report.seconds - report.waited, waited=0.0)
+        self._begun = True
         self._recent.append(report)
         loss = sum(each.loss for each in self._recent) / len(self._recent)
         seconds = sum(each.seconds for each in self._recent)
         figures = f"loss {loss:.4f}  {sum(each.pictures for each in self._recent) / seconds:.1f} images/s"
         waited = sum(each.waited for each in self._recent) / seconds
-        figures += f"  {waited:.0%} waiting for pictures" if waited > MUCH_WAITED else ""
+        figures += f"  {waited:.0%} waiting" if waited > MUCH_WAITED else ""
         self._bar.update(self._task, completed=report.step, figures=figures)
         if not self._console.is_terminal and (report.step % RECENT == 0 or report.step == self._steps):
             left = (self._steps - report.step) * seconds / len(self._recent) / 60

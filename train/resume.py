@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
 import torch
 
 from rtparse.errors import RtparseError, SinkError, UsageError
+from rtparse.sinks.partial import PartialFile, write_errors
 
 RESUME = "resume.pt"
 FORMAT = 1
@@ -30,10 +31,43 @@ class State(TypedDict):
     scaler: dict[str, Any]
 
 
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a run, if it is not there, and see that files can be made in it. Raises UsageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        PartialFile(folder / RESUME).discard()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made ({error.strerror})", "choose another folder") from None
+    except SinkError as error:
+        raise UsageError(error.message, error.hint) from None
+
+
+@contextmanager
+def run_folder(folder: Path) -> Iterator[None]:
+    """The folder of a run, made if it is not there, for this process alone. Raises UsageError."""
+    make_run_folder(folder)
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another process trains in {folder}", "end it, or choose another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
 def save_state(folder: Path, state: State, record: Record) -> None:
     """Write `folder`/resume.pt: under that name there is always a whole file, however the process ends."""
     content = {"format": FORMAT, "state": state, "record": {name: str(value) for name, value in record.items()}}
-    write_whole(folder / RESUME, lambda beside: torch.save(content, beside))
+    write_whole(folder / RESUME, lambda file: torch.save(content, file))
 
 
 def load_state(folder: Path, record: Record) -> State | None:
@@ -79,18 +113,27 @@ def _check_record(folder: Path, recorded: dict[str, str], given: dict[str, str])
         )
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` make a file beside `path`, bring it to the disk, then rename it.
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Have `write` fill a file beside `path`, bring it to the disk, then rename it.
 
     SinkError when that fails; nothing is left beside it then.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
-        write(beside)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        with write_errors(path), beside.open("wb") as file:
+            _filled(file, write)
+            file.flush()
+            os.fsync(file.fileno())
+        with write_errors(path):
+            beside.replace(path)
+    except BaseException:
         with suppress(OSError):
             beside.unlink()
-        raise SinkError(f"{path} cannot be written ({error})", "what was saved before is whole") from None
+        raise
+
+
+def _filled(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
+    try:
+        write(file)
+    except RuntimeError as error:  # what torch makes of an error of the operating system
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None

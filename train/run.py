@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 
 from rtparse.classes import palette_rgb
 from rtparse.errors import SourceError, UsageError
-from rtparse.train.board import MOST_JUDGED, Board
+from rtparse.train.board import Board
 from rtparse.train.checkpoint import load_checkpoint, take_over
 from rtparse.train.data import CheckReport, Dataset, RenderedPeople, check, open_dataset
 from rtparse.train.fabric import batch_workers, cache_bytes
@@ -26,7 +26,7 @@ from rtparse.train.mix import Mix
 from rtparse.train.model import CDLinkNet, ModelConfig
 from rtparse.train.pretrained import FOLDED, load_imagenet
 from rtparse.train.recipe import Recipe
-from rtparse.train.resume import RESUME
+from rtparse.train.resume import RESUME, load_state, run_folder
 
 UNFOLDING_PICTURES = 48
 """Pictures that a folded encoder is unfolded on."""
@@ -72,7 +72,9 @@ class RunOptions:
             "teacher": self.teacher,
         }
         fields = chain(dataclasses.asdict(self.config).items(), dataclasses.asdict(self.recipe).items())
-        return chosen | {name.replace("_", "-"): value for name, value in fields if name not in _FREE}
+        recorded = {name.replace("_", "-"): value for name, value in fields if name not in _FREE}
+        size = recorded.pop("size-hw")
+        return chosen | recorded | {"size": "{}x{}".format(*size) if size else None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +123,33 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
         )
     model = _network(options, listener)
     teacher = load_checkpoint(options.teacher)[0] if options.teacher else None
-    data = [open_dataset(spec, "train", recipe.hold_out) for spec, _ in options.data]
+    parts = [(open_dataset(spec, "train", recipe.hold_out), weight) for spec, weight in options.data]
+    # What is wrong with the options and the folder is said before all pictures are read.
+    steps = _steps(options, parts)
+    load_state(options.out, options.record())
+    with run_folder(options.out) if fabric.is_global_zero else nullcontext():
+        _train(fabric, options, listener, model, teacher, parts, steps)
+    return options.out / MODEL
+
+
+def _train(
+    fabric: Fabric,
+    options: RunOptions,
+    listener: Listener,
+    model: CDLinkNet,
+    teacher: CDLinkNet | None,
+    parts: Sequence[tuple[Dataset, float]],
+    steps: int,
+) -> None:
+    """Read the data, put the parts together and train `model` until it has `steps`."""
+    recipe = options.recipe
     held_out = _held_out(options)
-    both = [*data, *held_out]
+    both = [*(dataset for dataset, _ in parts), *held_out]
     reports: list[CheckReport] = fabric.broadcast(checked(both, listener.on_pair) if fabric.is_global_zero else [])
-    del reports[len(data) :]  # of the held-out pictures it was only asked whether they can be read
-    parts = [(dataset, weight) for dataset, (_, weight) in zip(data, options.data, strict=True)]
+    del reports[len(parts) :]  # of the held-out pictures it was only asked whether they can be read
     present = [report.present for report in reports]
     workers = batch_workers(fabric) if options.workers is None else options.workers
     mix = Mix(parts, recipe.style, recipe.seed, present, cache_bytes(workers), recipe.window)
-    steps = options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
     _unfold_encoder(model, options, mix)
     weights = None
     if recipe.class_balance:
@@ -154,14 +173,12 @@ def train(fabric: Fabric, options: RunOptions, listener: Listener) -> Path:
         listener.say(f"saved after step {trainer.step} in {options.out}; the same command goes on")
         raise
     fabric.barrier()
-    return options.out / MODEL
 
 
 def _with_board(
     trainer: Trainer, options: RunOptions, steps: int, listener: Listener, held_out: Sequence[Dataset]
 ) -> None:
-    first = list(islice(chain.from_iterable(held_out), MOST_JUDGED))
-    with Board(options.out, trainer.step, first, palette_rgb(options.palette)) as board:
+    with Board(options.out, trainer.step, held_out, palette_rgb(options.palette)) as board:
 
         def on_step(report: StepReport) -> None:
             listener.on_step(report)
@@ -172,6 +189,13 @@ def _with_board(
                     listener.say(f"step {report.step}: held-out mIoU {found.miou:.4f}, person {found.person_iou:.4f}")
 
         trainer.run(on_step, listener.shielded, listener.held)
+
+
+def _steps(options: RunOptions, parts: Sequence[tuple[Dataset, float]]) -> int:
+    """Length of the run. Raises UsageError for data that cannot be mixed as asked, or has no end."""
+    recipe = options.recipe
+    mix = Mix(parts, recipe.style, recipe.seed, window_side=recipe.window)
+    return options.steps or math.ceil(recipe.epochs * mix.epoch / recipe.batch)
 
 
 def _held_out(options: RunOptions) -> list[Dataset]:

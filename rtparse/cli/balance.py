@@ -35,13 +35,13 @@ def command(weights: Path, data: str, hold_out: int | None, target: Path, yes: b
     The shifts are fitted on training photos, single and composed into frames, never on those held out.
     """
     from rtparse.cli.terminal import console
-    from rtparse.cli.work import in_a_folder, keep_existing
+    from rtparse.cli.work import check_place, keep_existing
     from rtparse.errors import MissingDependencyError, UsageError
 
     if target.suffix != ".safetensors":
         raise UsageError(f"--to is {target}", "expected a name ending in .safetensors")
     keep_existing(target, yes)
-    in_a_folder(target)
+    check_place(target)
     try:
         import torch
 
@@ -78,4 +78,4 @@ def command(weights: Path, data: str, hold_out: int | None, target: Path, yes: b
     before, after = (", ".join(f"{each.miou(moved):.4f}" for each in samples) for moved in (shifts * 0, shifts))
     console.print(f"{target}: mIoU of photos, frames {before} -> {after}", soft_wrap=True)
     moved = ", ".join(f"{name} {by:+.1f}" for name, by in zip(CLASSES, shifts, strict=True) if by)
-    console.print(f"shifts: {moved}", soft_wrap=True)
+    console.print(f"shifts: {moved or 'none'}", soft_wrap=True)

@@ -33,7 +33,9 @@ WORST = 12
 @click.option("--video", metavar="CLIP", help="Judge how steady the labels are on a video, which needs no labels.")
 @options.split
 @click.option("--wild", is_flag=True, help="Compose the pictures into the frames of `wild` and judge on those.")
-@click.option("--every", type=click.IntRange(1), help="Take every Nth picture.  [default: 1]")
+@click.option(
+    "--every", type=click.IntRange(1), help="Take every Nth picture; with --wild, to compose frames of.  [default: 1]"
+)
 @averaging
 @click.option("--smooth", type=click.FloatRange(0, 0.99), help="With --video, as in `rtparse video`.  [default: 0]")
 @click.option(
@@ -107,6 +109,8 @@ def command(
             subject_of, found = str(video), _on_video(parser, str(video))
         else:
             part = split_name(str(data), split or "val")
+            part += f", --hold-out {hold_out}" if hold_out else ""
+            part += f", --every {every}" if every and every > 1 else ""
             subject_of = f"{data} ({part}{', composed as wild' if wild else ''})"
             found = _on_pictures(parser, dataset, wild)
         subject = Subject.of(parser, subject_of, size, flip, scales, smooth or 0.0)

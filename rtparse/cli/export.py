@@ -72,7 +72,7 @@ def command(weights: Path | None, model: str | None, target: Path, yes: bool, in
 
     .onnx runs anywhere; .plan is a TensorRT engine for one kind of GPU, with a sidecar that says which.
     """
-    from rtparse.cli.work import in_a_folder, keep_existing
+    from rtparse.cli.work import check_place, keep_existing
     from rtparse.errors import MissingDependencyError, UsageError
 
     if target.suffix not in (".onnx", *PLAN_SUFFIXES):
@@ -95,7 +95,7 @@ def command(weights: Path | None, model: str | None, target: Path, yes: bool, in
     if weights and chosen.get("precision") == "int8" and "calibrate" not in chosen:
         raise UsageError("int8 was asked for without pictures to calibrate on", "add --calibrate DIR")
     keep_existing(target, yes)
-    in_a_folder(target)
+    check_place(target)
     try:
         from rtparse.cli.exporting import export
     except ModuleNotFoundError as error:

@@ -17,6 +17,7 @@ from rtparse.parser import Parser
 from rtparse.parsing import Parsing
 from rtparse.profiling import nvtx_range
 from rtparse.sinks import JsonlSink, MaskSink, Sink, WindowClosed
+from rtparse.sinks.partial import PartialFile
 from rtparse.sources import Source
 from rtparse.stream import Stream
 
@@ -58,12 +59,14 @@ def keep_existing(path: Path, replace: bool) -> None:
         raise UsageError(f"{path} exists", "choose another name, or give -y to replace it")
 
 
-def in_a_folder(path: Path) -> None:
-    """Raise UsageError for a file whose folder is not there: long work would end in that."""
+def check_place(path: Path) -> None:
+    """Raise UsageError for a file whose folder is not there, and SinkError where it cannot be written: before the work,
+    not at its end."""
     if path.parent.exists() and not path.parent.is_dir():
         raise UsageError(f"{path.parent} is no folder", f"choose another place for {path.name}")
     if not path.parent.is_dir():
         raise UsageError(f"no folder {path.parent}", f"make it first: mkdir -p {path.parent}")
+    PartialFile(path).discard()
 
 
 def keep_filled(folder: Path, replace: bool) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rtparse.errors import EngineError, UsageError
 
-BUILTINS = ("small", "small-int8")
-"""Names of the models inside the package; small.md beside them is their card."""
+BUILTINS = ("small", "small-int8", "nano")
+"""Names of the models inside the package; small.md and nano.md beside them are their cards."""
 
 _FORMAT = 1
 
@@ -55,7 +55,10 @@ def register(name: str, path: str | Path) -> Model:
     if name in BUILTINS:
         raise UsageError(f"{name!r} is a built-in model", "choose another name")
     if name in models:
-        raise UsageError(f"{name!r} already names {models[name].path}", "unregister it first, or choose another name")
+        raise UsageError(
+            f"{name!r} already names {models[name].path}",
+            f"choose another name, or forget it first: rtparse models remove {name}",
+        )
     models[name] = Model(name, path, _sha256(path))
     _write(models)
     return models[name]

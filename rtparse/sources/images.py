@@ -51,6 +51,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         data = np.fromfile(path, np.uint8)  # not imread: it knows no other alphabet on Windows, and hides why it fails
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror})") from None
+    return decode_image(path, data)
+
+
+def decode_image(path: Path, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The content of the file `path`, (bytes,) uint8, as `read_image` gives it, and with its errors."""
     pixels = _decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if pixels is None:
         what = "is empty (0 bytes)" if data.size == 0 else "is not an image that can be decoded"

@@ -70,6 +70,7 @@ def test_tables_and_files(rtparse, labelled: Path, folder: Path) -> None:
     again = rtparse("eval", "--data", labelled, "--out", "new/report", "--every", "2", "--json", *SIZE)
     assert json.loads(again.stdout) == json.loads((folder / "new/report/report.json").read_text())
     assert len(json.loads(again.stdout)["by_picture"]) == 2
+    assert json.loads(again.stdout)["data"] == f"{labelled} (all pictures, --every 2)"  # not to be taken for the whole
 
 
 def test_flip_and_scales_change_the_figures(in_process, labelled: Path) -> None:

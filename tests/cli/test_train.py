@@ -163,6 +163,18 @@ def test_wrong_weights_are_named_before_all_pictures_are_read(train: Invoke, pho
     assert (code, "none.safetensors" in said, "labels/1.png" in said) == (2, True, False), said
 
 
+def test_wrong_options_are_named_before_all_pictures_are_read(train: Invoke, photos: Path) -> None:
+    assert train(*QUICK, "--out", "run", "--steps", 1)[0] == 0
+    (photos / "labels/1.png").write_bytes(b"no picture")
+    for options, message in (
+        ((*QUICK[:4], "--size", "64x48", "--out", "run", "--steps", 1), "size 64x48 (it was None)"),
+        ((*QUICK, "--out", "new", "--steps", 1, "--style", "paper", "--window", 64), "the paper's crops have no"),
+        ((*QUICK, "--out", "people/labels/0.png", "--steps", 1), "people/labels/0.png cannot be made"),
+    ):
+        code, said = train(*options)
+        assert (code, message in said, "labels/1.png" in said) == (2, True, False), said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -187,7 +199,19 @@ def test_wrong_use_ends_in_one_line(train: Invoke, photos: Path, options: tuple[
 def test_a_folder_that_cannot_be_made_is_named(train: Invoke, photos: Path) -> None:
     code, said = train(*QUICK, "--out", "people/images/0.png/run", "--steps", 1)
     assert code == 2, said
-    assert "people/images/0.png/run cannot be written into (Not a directory); choose another folder" in said
+    assert "people/images/0.png/run cannot be made (Not a directory); choose another folder" in said
+
+
+def test_two_runs_in_one_folder_are_refused(train: Invoke, folder: Path, photos: Path) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="folders are locked where there is fcntl")
+    (folder / "run").mkdir()
+    held = os.open(folder / "run", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    code, said = train(*QUICK, "--out", "run", "--steps", 1)
+    assert (code, "another process trains in run" in said) == (2, True), said
+    assert not list((folder / "run").iterdir())
+    os.close(held)
+    assert train(*QUICK, "--out", "run", "--steps", 1)[0] == 0
 
 
 @pytest.mark.parametrize(

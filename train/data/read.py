@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtparse._cv import cv2
 from rtparse.errors import SourceError
+from rtparse.sources.images import decode_image
 from rtparse.train.compose import Pair
 from rtparse.train.data.classmaps import LIP, UNKNOWN, ClassMap
 
@@ -22,11 +23,11 @@ _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 def read_pair(image_path: Path, label_path: Path, classes: ClassMap = LIP) -> Pair:
-    """Read a picture and its labels, with the ids of `classes` turned into LIP's.
+    """Read a picture, as `rtparse.sources.images` does, and its labels, with the ids of `classes` turned into LIP's.
 
     Raises SourceError naming the file that is missing, unreadable, of another size, or holds ids that `classes` lacks.
     """
-    image = _decoded(image_path, _content(image_path), cv2.IMREAD_COLOR)
+    image = decode_image(image_path, np.frombuffer(_content(image_path), np.uint8))
     labels = read_labels(label_path)
     if image.shape[:2] != labels.shape:
         raise SourceError(
