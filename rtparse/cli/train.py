@@ -144,8 +144,8 @@ def _parts(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    help="Processes that make batches, for each GPU, with up to 2 GiB of pictures each.  [default: one a core, at most "
-    "8; without a GPU 0, a thread]",
+    help="Processes that make batches, for each GPU, with up to 2 GiB of pictures each.  [default: all its cores but "
+    "one, at most 8; without a GPU 0, a thread]",
 )
 @click.option("--save-every", type=click.FloatRange(0), default=5, show_default=True, metavar="MINUTES")
 @options.palette
