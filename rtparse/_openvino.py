@@ -6,6 +6,7 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 
@@ -23,11 +24,23 @@ finally:
     if _known is not None:
         sys.modules[_TELEMETRY] = _known
 
-# The first look into a tensor sets up OpenVINO's bridge to NumPy; two threads that do so at once wait for each other
-# for ever, the interpreter's lock in hand (2026.4). While a module is imported there is one.
-_BRIDGE = ov.Tensor(np.zeros(1, np.float32)).data
+# Some things are set up when they are first used, and not by two threads at once (2026.4). While a module is imported
+# there is one. The first look into a tensor sets up the bridge to NumPy: two threads wait for each other for ever, the
+# interpreter's lock in hand. The first walk over a shape makes the type of its iterator (pybind11's issue 5970): two
+# threads make two, and one's run fails: "Object of type 'iterator' is not an instance of 'iterator'".
+_FIRST = ov.Tensor(np.zeros(1, np.float32))
+_SET_UP = _FIRST.data, tuple(_FIRST.shape), tuple(ov.PartialShape([1]))
+_LOCK = Lock()
 
-__all__ = ["ConstantFolding", "FrontEndManager", "Manager", "ov", "signal_stack_kept"]
+__all__ = ["ConstantFolding", "FrontEndManager", "Manager", "first_request", "ov", "signal_stack_kept"]
+
+
+def first_request(compiled: ov.CompiledModel) -> ov.InferRequest:
+    """A request of a model, whose runs, in any number of threads, now find set up what they need. Thread-safe."""
+    with _LOCK:
+        request = compiled.create_infer_request()
+        tuple(request.input_tensors)  # as each run does; it walks over them with an iterator of its own type
+    return request
 
 
 class _SignalStack(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""OpenVINO as rtparse uses it: nobody is told that it is, and signals find their stack."""
+"""OpenVINO as rtparse uses it: nobody is told that it is, signals find their stack, and threads what they need."""
 
 from __future__ import annotations
 
@@ -32,6 +32,28 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
+
+
+ITERATORS = """
+import numpy as np
+from rtparse._openvino import ov
+from rtparse.engines.openvino import OpenVinoEngine
+from rtparse.models import resolve
+
+def iterators():
+    return sum(each.__name__ == "iterator" for each in ov.Shape.__mro__[1].__subclasses__())
+
+engine = OpenVinoEngine(resolve("nano"))
+before = iterators()
+engine.infer(np.zeros((1, 3, 32, 48), np.float32))
+print(before > 0, iterators() - before)
+"""
+
+
+def test_runs_find_the_types_of_all_iterators() -> None:
+    """Two threads that made one at once spoilt it for each other: a run failed in one of some thousand videos."""
+    done = subprocess.run([sys.executable, "-c", ITERATORS], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout == "True 0\n", done.stderr
 
 
 def test_ctrl_c_survives_models_that_are_closed_in_any_order() -> None:

@@ -68,6 +68,8 @@ class Board:
             "speed/images a second": report.pictures / report.seconds,
             "speed/share of waiting": report.waited / report.seconds,
         }
+        if report.taught is not None:
+            values["loss/teacher"] = report.taught
         with write_errors(self._folder):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, report.step)

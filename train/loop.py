@@ -58,8 +58,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class StepReport:
-    """A step that is done, the `step`-th. Losses are means over this rank's pictures; seconds: of waiting for batches
-    (`waited`) and all in all; pictures: of all ranks."""
+    """A step that is done, the `step`-th. Losses are means over this rank's pictures, taught: of the teacher's, None
+    without one; seconds: of waiting for batches (`waited`) and all in all; pictures: of all ranks."""
 
     step: int
     loss: float
@@ -69,6 +69,7 @@ class StepReport:
     pictures: int
     seconds: float
     waited: float
+    taught: float | None = None
 
 
 def normalized(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -163,13 +164,13 @@ class Trainer:
                     waited = time.perf_counter() - started
                     with shielded():
                         rate = self._recipe.rate(self.step, plan.steps)
-                        total, refined, auxiliary = self._advance(batches, rate)
+                        total, refined, auxiliary, *taught = self._advance(batches, rate)
                         if time.monotonic() - saved >= plan.save_seconds and self.step < plan.steps:
                             self.save()
                             saved = time.monotonic()
                     seconds = time.perf_counter() - started
                     pictures = self._recipe.batch
-                    on_step(StepReport(self.step, total, refined, auxiliary, rate, pictures, seconds, waited))
+                    on_step(StepReport(self.step, total, refined, auxiliary, rate, pictures, seconds, waited, *taught))
                     if self._fabric.world_size > 1 and self._any(held()):
                         raise KeyboardInterrupt
         except KeyboardInterrupt:
@@ -212,16 +213,16 @@ class Trainer:
         save_state(self._plan.folder, state, self._plan.record)
         save_checkpoint(self.exported, self._plan.folder / MODEL, self.metadata)
 
-    def _advance(self, batches: list[MicroBatch], rate: float) -> tuple[float, float, float]:
-        """One optimizer step; the means of the losses: total, refined, auxiliary."""
+    def _advance(self, batches: list[MicroBatch], rate: float) -> list[float]:
+        """One optimizer step; the means of the losses: total, refined, auxiliary and, with a teacher, taught."""
         set_rate(self._optimizer, rate)
         self._optimizer.zero_grad(set_to_none=True)
-        sums = [0.0, 0.0, 0.0]
+        sums = [0.0] * (3 if self._teacher is None else 4)
         for number, batch in enumerate(batches):
             accumulating = number < len(batches) - 1
             with self._fabric.no_backward_sync(self._model, enabled=accumulating):
                 losses = self._losses(batch)
-                values = torch.stack(losses).tolist()
+                values = torch.stack([each for each in losses if each is not None]).tolist()
                 if not math.isfinite(values[0]):
                     raise self._stopped(f"the loss is {values[0]}", [batch])
                 self._fabric.backward(losses.total / len(batches))
@@ -235,8 +236,7 @@ class Trainer:
         self.step += 1
         if self._ema:
             self._ema.update(self._network, self.step)
-        total, refined, auxiliary = (total / len(batches) for total in sums)
-        return total, refined, auxiliary
+        return [total / len(batches) for total in sums]
 
     def _losses(self, batch: MicroBatch) -> Losses:
         images = normalized(batch.images, self._fabric.device)
@@ -250,7 +250,7 @@ class Trainer:
         student = output.logits if isinstance(output, Supervised) else output
         share = self._recipe.teacher_weight
         learnt = distillation(student, taught, self._recipe.temperature)
-        return losses._replace(total=(1 - share) * losses.total + share * learnt)
+        return losses._replace(total=(1 - share) * losses.total + share * learnt, taught=learnt)
 
     def _check_gradient(self, norm: float, batches: list[MicroBatch]) -> None:
         if math.isfinite(norm):

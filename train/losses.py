@@ -20,11 +20,12 @@ OHEM_LEAST = 1 / 16
 
 
 class Losses(NamedTuple):
-    """Scalars: total = refined + weight * auxiliary."""
+    """Scalars: total = refined + weight * auxiliary, or where there is a teacher a mean of that and of taught."""
 
     total: Tensor
     refined: Tensor
     auxiliary: Tensor
+    taught: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

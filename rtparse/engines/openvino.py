@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from rtparse._openvino import ConstantFolding, FrontEndManager, Manager, ov, signal_stack_kept
+from rtparse._openvino import ConstantFolding, FrontEndManager, Manager, first_request, ov, signal_stack_kept
 from rtparse.engines.onnx_file import LoadedFile, OnnxEngine, TensorInfo
 
 DEVICE = "CPU"
@@ -42,6 +42,7 @@ class OpenVinoEngine(OnnxEngine):
             compiled = ov.Core().compile_model(model, DEVICE, options)
         # A request belongs to one run at a time: there are as many as threads ever ran at once.
         idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        idle.put(first_request(compiled))
 
         def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
             try:

@@ -74,6 +74,7 @@ def test_a_run_trains_judges_ends_and_goes_on(train: Invoke, folder: Path, photo
     board.Reload()
     tags = board.Tags()
     assert {"loss/total", "loss/refined", "loss/auxiliary", "learning rate", "held out/mIoU"} <= set(tags["scalars"])
+    assert "loss/teacher" not in tags["scalars"]
     assert tags["images"] == ["held out/picture, labels, prediction"]
     shown = cv2.imdecode(np.frombuffer(board.Images(tags["images"][0])[0].encoded_image_string, np.uint8), 1)
     assert shown.shape[1] == 3 * (144 + 4)  # picture, labels, prediction
@@ -129,6 +130,10 @@ def test_the_encoder_and_the_teacher_that_were_named_are_taken(train: Invoke, fo
     model, _ = load_checkpoint(folder / "run/model.safetensors")
     assert torch.allclose(model.encoder.conv1.weight, source.conv1.weight, atol=1e-6)
     assert torch.allclose(model.encoder.layer3[1].conv2.weight, source.layer3[1].conv2.weight, atol=1e-6)
+    board = EventAccumulator(str(folder / "run"))
+    board.Reload()
+    total, taught, refined = (board.Scalars(f"loss/{name}")[0].value for name in ("total", "teacher", "refined"))
+    assert total == taught != refined
     code, said = train(*options)
     assert code == 2
     assert "teacher None (it was teacher.safetensors)" in said
