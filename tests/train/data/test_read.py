@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rtparse.errors import SourceError
+from rtparse.sources.images import read_image
 from rtparse.train.data import ATR, CIHP, LIP, read_pair
 
 IDS = np.arange(200, dtype=np.uint8).reshape(20, 10) % 20
@@ -139,3 +140,16 @@ def test_ids_become_lips(pair: tuple[Path, Path]) -> None:
     cv2.imwrite(str(pair[1]), ids)
     with pytest.raises(SourceError, match=r"holds the ids \[18\]; ATR has 0\.\.17"):
         read_pair(*pair, ATR)
+
+
+def test_a_picture_is_read_as_every_other_command_reads_it(tmp_path: Path) -> None:
+    image, label = tmp_path / "1.png", tmp_path / "2.png"
+    cut_out = np.full((8, 6, 4), 40, np.uint8)
+    cut_out[:4, :, 3] = 0  # what lies under a cut-out is not to be seen
+    cut_out[4:, :, 3] = 255
+    cv2.imwrite(str(image), cut_out)
+    cv2.imwrite(str(label), np.zeros((8, 6), np.uint8))
+    pair = read_pair(image, label)
+    assert np.array_equal(pair.image, read_image(image))
+    assert (pair.image[0] == 255).all()
+    assert (pair.image[7] == 40).all()
