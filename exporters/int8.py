@@ -31,7 +31,7 @@ from rtparse.engines.ort import OnnxRuntimeEngine
 from rtparse.errors import EngineError, UsageError
 from rtparse.exporters.check_inputs import network_input
 from rtparse.metadata import ModelMetadata
-from rtparse.sources.images import IMAGE_SUFFIXES, read_image
+from rtparse.sources.images import image_files, read_image
 
 MOST_PICTURES = 200
 FEWEST_PICTURES = 8
@@ -66,7 +66,7 @@ def calibration_inputs(
     """
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}", "give one with pictures of what the model will see")
-    paths = _pictures(folder) or _pictures(folder / "images")
+    paths = image_files(folder) or image_files(folder / "images")
     if len(paths) < FEWEST_PICTURES:
         raise UsageError(
             f"{folder} has {len(paths)} pictures to calibrate with, expected {FEWEST_PICTURES} or more",
@@ -74,10 +74,6 @@ def calibration_inputs(
         )
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PICTURES)).astype(int)
     return [network_input(read_image(paths[i]), metadata, size_hw) for i in chosen]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
 
 
 def quantize(

@@ -42,6 +42,14 @@ IMAGE_SUFFIXES = frozenset(
 _WITH_ALPHA = frozenset({".avif", ".png", ".tif", ".tiff", ".webp"})
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The files of a folder that are images by their suffix, by name; none where it is no folder.
+
+    Names with a leading dot are left out: macOS lays such files beside others in an archive.
+    """
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """An image file as (H, W, 3) uint8 BGR, a new array: EXIF orientation applied, the rest as in `convert.to_bgr8`.
 
@@ -92,7 +100,7 @@ class ImageSource(Source):
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
         """The images of a folder by suffix, in natural order (2.png before 10.png). Raises UsageError without any."""
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
+        paths = image_files(folder)
         if not paths:
             raise UsageError(
                 f"there is no image in the folder {folder}", f"expected files like {', '.join(sorted(IMAGE_SUFFIXES))}"

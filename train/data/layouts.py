@@ -5,11 +5,11 @@ The files themselves are looked at when they are read or checked. Raises UsageEr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from rtparse.errors import UsageError
-from rtparse.sources.images import IMAGE_SUFFIXES
+from rtparse.sources.images import image_files
 
 Files = list[tuple[Path, Path]]
 
@@ -104,18 +104,13 @@ def _named(stems: list[str], images: Path, labels: Path) -> Files:
 
 
 def _beside(images: Path, labels: Path) -> Files:
-    # A name with a leading dot is what macOS lays beside a file in an archive.
-    found = [path for path in _visible(images, "*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = image_files(images)
     if not found:
         raise UsageError(f"no pictures in {images}", f"expected {images}/*.jpg and {labels}/*.png")
     named = {image.stem for image in found}
     # A label without a picture is listed too: the check is to name the one that is missing.
-    alone = (path for path in _visible(labels, "*.png") if path.stem not in named)
+    alone = (path for path in labels.glob("*.png") if path.stem not in named and path.name[0] != ".")
     return sorted(
         [(image, labels / f"{image.stem}.png") for image in found]
         + [(images / f"{path.stem}.jpg", path) for path in alone]
     )
-
-
-def _visible(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in folder.glob(pattern) if not path.name.startswith("."))

@@ -16,7 +16,7 @@ from rtparse.classes import CLASSES, IGNORE_LABEL, NUM_CLASSES
 from rtparse.errors import SinkError, SourceError, UsageError
 from rtparse.parser import Parser
 from rtparse.sinks.partial import write_whole
-from rtparse.sources.images import IMAGE_SUFFIXES
+from rtparse.sources.images import IMAGE_SUFFIXES, image_files
 from rtparse.train.writing import make_folder, png
 
 RECORD = "labelled-by.json"
@@ -44,9 +44,8 @@ def pictures_in(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is no folder", "expected a folder of pictures")
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for place in (folder, folder / "images"):
-        for path in sorted(place.glob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-                by_stem[path.stem].append(path)
+        for path in image_files(place):
+            by_stem[path.stem].append(path)
         if by_stem:
             break
     else:
